@@ -1,0 +1,34 @@
+"""What builders may know beside the spec: plain data, filled by the shell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+Manifest: TypeAlias = dict[str, Any]
+"""JSON form of a Kubernetes object, as it is applied: canonical, no server defaults, no empty values, no status."""
+
+
+@dataclass(frozen=True)
+class BuildContext:
+    """Frozen plain data from the operator's configuration."""
+
+    dns_namespace: str = "kube-system"
+    """Namespace of the cluster's DNS pods."""
+    dns_labels: Mapping[str, str] = field(default_factory=lambda: {"k8s-app": "kube-dns"})
+    """Labels of the cluster's DNS pods."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of child: how it is named in manifests and in URLs."""
+
+    api_version: str
+    kind: str
+    plural: str
+
+    @property
+    def group(self) -> str:
+        """API group; empty for the core group."""
+        return self.api_version.rpartition("/")[0]

@@ -1,0 +1,35 @@
+"""The only source of labels and annotations. Selectors and recommended labels are different sets on purpose."""
+
+from __future__ import annotations
+
+DOMAIN = "productionservice.io"
+SERVICE = f"{DOMAIN}/service"
+COMPONENT = f"{DOMAIN}/component"
+WEB = "web"
+
+FIELD_MANAGER = "productionservice-operator"
+"""Field manager of every child write."""
+REPLICAS_MANAGER = "productionservice-operator-replicas"
+"""Owns `spec.replicas` of the Deployment alone, so that leaving it to an autoscaler never resets it (ADR 0004)."""
+STATUS_MANAGER = "productionservice-operator-status"
+
+APPLIED_DIGEST = f"{DOMAIN}/applied-digest"
+"""Annotation on each child: digest of the manifest applied last. It reveals fields that left the desired manifest."""
+CONFIG = f"{DOMAIN}/config"
+"""Annotation on each pod: the document handed to the service (ADR 0003)."""
+
+
+def selector_labels(service: str) -> dict[str, str]:
+    """Labels that select the serving pods of one ProductionService. Frozen for ever: selectors are immutable."""
+    return {SERVICE: service, COMPONENT: WEB}
+
+
+def recommended_labels(service: str, version: str) -> dict[str, str]:
+    """Labels for people and dashboards; never used in a selector. `version` must be a valid label value."""
+    return {
+        "app.kubernetes.io/name": service,
+        "app.kubernetes.io/instance": service,
+        "app.kubernetes.io/component": WEB,
+        "app.kubernetes.io/version": version,
+        "app.kubernetes.io/managed-by": FIELD_MANAGER,
+    }
