@@ -1,0 +1,38 @@
+# Every target installs what it needs. `make help` lists them.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+RUN = PYTHONPATH=operator:service:. .venv/bin/python
+
+.PHONY: help demo test quick lint generate golden lock clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: .venv ## Bare machine → cluster → operator → a Ready ProductionService → traffic
+	@$(RUN) -m e2e.demo
+
+test: .venv ## Everything that has to hold; says at the end what ran on what
+	@$(RUN) -m e2e.suite
+
+quick: .venv ## Lint, types, contracts and unit tests: no cluster, about a minute
+	@$(RUN) -m e2e.suite --quick
+
+lint: .venv ## ruff, mypy, import contracts
+	@$(RUN) -m e2e.suite --only lint
+
+generate: .venv ## Rewrite what is generated: CRD, chart copy, RBAC, reference
+	@$(RUN) -m productionservice.cli generate
+
+golden: .venv ## Rewrite the golden renderings; read the diff before you commit it
+	@$(RUN) -m pytest -q tests/operator --update-golden
+
+lock: .venv ## Solve the hash-pinned locks again from pyproject.toml
+	@./bootstrap lock
+
+clean: ## Take down every cluster and remove images, caches and the environment
+	@./bootstrap clean
+
+# The environment is keyed by its lock and lives in the cache; .venv is a link to it.
+.venv: requirements/dev.txt bootstrap
+	@./bootstrap venv

@@ -1,0 +1,119 @@
+"""Status: what was found and done, as a pure function of one snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from productionservice.api.v1alpha1 import ProductionService
+from productionservice.contract import service_url
+from productionservice.effective import Effective, problems
+from productionservice.errors import InvalidSpec
+from productionservice.plan import Applied
+from productionservice.status import applied as applied_condition
+from productionservice.status import available, ready, rolled_out
+from productionservice.status.conditions import ACCEPTED, done, needs_someone, stamp
+from productionservice.status.inputs import DeploymentState, StatusInput, deployment_state
+from productionservice.status.pods import PodState
+from productionservice.status.reasons import Reason
+
+__all__ = ["compute_status", "invalid_status"]
+
+
+def compute_status(
+    *,
+    service: ProductionService,
+    effective: Effective,
+    applied: Applied,
+    pods: Sequence[PodState],
+    previous: Mapping[str, Any],
+    now: datetime,
+) -> dict[str, Any]:
+    """The whole status in JSON form. Equal inputs give an equal status whatever `now` is, except where a
+    condition's status changed.
+
+    `previous` is the status that the API server has: only its transition times are used.
+    """
+    given = StatusInput(service, effective, applied, _deployment(applied), pods)
+    findings = [
+        done(ACCEPTED, Reason.ACCEPTED, "the spec is valid"),
+        applied_condition.evaluate(given),
+        available.evaluate(given),
+        rolled_out.evaluate(given),
+    ]
+    generation = service.metadata.generation
+    return {
+        "observedGeneration": generation,
+        "conditions": stamp(
+            [ready.summarise(findings), *findings],
+            previous.get("conditions") or [],
+            generation=generation,
+            now=now,
+        ),
+        "version": effective.version,
+        "url": service_url(service),
+        "image": {"wanted": effective.image, "running": _running(pods)},
+        "replicas": _counts(given.deployment),
+        "effective": _effective(effective),
+        "children": _children(applied),
+        "problems": [problem.model_dump(by_alias=True) for problem in problems(service, effective)],
+    }
+
+
+def invalid_status(
+    *, generation: int, error: InvalidSpec, previous: Mapping[str, Any], now: datetime
+) -> dict[str, Any]:
+    """Status for a spec that cannot be read: what was known of the running children is kept."""
+    finding = needs_someone(ACCEPTED, Reason.INVALID_SPEC, str(error))
+    return {
+        **{k: v for k, v in previous.items() if k not in {"observedGeneration", "conditions"}},
+        "observedGeneration": generation,
+        "conditions": stamp(
+            [ready.summarise([finding]), finding],
+            previous.get("conditions") or [],
+            generation=generation,
+            now=now,
+        ),
+    }
+
+
+def _deployment(applied: Applied) -> DeploymentState | None:
+    """From the newest live Deployment of the pass: its replicas may have been a change of their own."""
+    found = [r.live for r in applied.results if r.change.ref.kind == "Deployment" and r.live is not None]
+    return deployment_state(found[-1] if found else None)
+
+
+def _running(pods: Sequence[PodState]) -> list[str]:
+    return sorted({pod.image_id for pod in pods if pod.image_id and not pod.deleting})
+
+
+def _counts(deployment: DeploymentState | None) -> dict[str, int]:
+    if deployment is None:
+        return {"desired": 0, "updated": 0, "ready": 0, "available": 0}
+    return {
+        "desired": deployment.desired,
+        "updated": deployment.updated,
+        "ready": deployment.ready,
+        "available": deployment.available,
+    }
+
+
+def _effective(effective: Effective) -> dict[str, Any]:
+    return {
+        "replicasMin": effective.replicas_min,
+        "replicasMax": effective.replicas_max,
+        "maxUnavailable": effective.max_unavailable,
+        "zones": effective.zones.value,
+        "terminationGracePeriodSeconds": effective.grace_seconds,
+    }
+
+
+def _children(applied: Applied) -> list[dict[str, Any]]:
+    """One entry an object, in apply order; two changes of one object (its replicas) count together."""
+    entries: dict[tuple[str, str], bool] = {}
+    for result in applied.results:
+        if result.change.manifest is not None:
+            key = (result.change.ref.kind, result.change.ref.name)
+            entries[key] = entries.get(key, True) and result.error is None
+    return [{"kind": kind, "name": name, "ready": ok} for (kind, name), ok in entries.items()]
