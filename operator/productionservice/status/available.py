@@ -9,7 +9,7 @@ from productionservice.status.reasons import Reason
 
 
 def evaluate(given: StatusInput) -> Finding:
-    """True at the wanted number, or above the floor while nothing is wrong; False as soon as a cause is known."""
+    """True at the wanted number, or above the floor while nothing is wrong; False once a cause is known."""
     deployment = given.deployment
     if deployment is None:
         return in_progress(AVAILABLE, Reason.STARTING, "the Deployment does not exist yet")

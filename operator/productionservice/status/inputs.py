@@ -47,6 +47,7 @@ def deployment_state(manifest: Mapping[str, Any] | None) -> DeploymentState | No
     status = manifest.get("status") or {}
     conditions = {c["type"]: c for c in status.get("conditions") or []}
     progressing, failure = conditions.get("Progressing", {}), conditions.get("ReplicaFailure", {})
+    exceeded = progressing.get("reason") == "ProgressDeadlineExceeded"
     return DeploymentState(
         seen=status.get("observedGeneration", 0) >= manifest.get("metadata", {}).get("generation", 1),
         desired=manifest.get("spec", {}).get("replicas", 1),
@@ -54,6 +55,6 @@ def deployment_state(manifest: Mapping[str, Any] | None) -> DeploymentState | No
         updated=status.get("updatedReplicas", 0),
         ready=status.get("readyReplicas", 0),
         available=status.get("availableReplicas", 0),
-        stalled=progressing.get("message", "") if progressing.get("reason") == "ProgressDeadlineExceeded" else "",
+        stalled=progressing.get("message", "") if exceeded else "",
         refused=failure.get("message", "") if failure.get("status") == "True" else "",
     )

@@ -108,7 +108,7 @@ def _trouble_of(pod: PodState) -> Trouble | None:
             f"check spec.image and spec.image.pullSecrets ({_detail(pod)})",
         )
     if pod.waiting_reason == "CreateContainerConfigError":
-        return Trouble(Reason.CONFIG_MISSING, f"pod {pod.name}: {pod.waiting_message or 'configuration missing'}")
+        return Trouble(Reason.CONFIG_MISSING, f"pod {pod.name}: configuration missing: {_detail(pod)}")
     if pod.waiting_reason in _START_FAILURES:
         return Trouble(Reason.CONTAINER_START_FAILED, f"pod {pod.name}: cannot start ({_detail(pod)})")
     if pod.exit_reason == "OOMKilled":
@@ -128,8 +128,8 @@ def _trouble_of(pod: PodState) -> Trouble | None:
 def _detail(pod: PodState) -> str:
     """Why a container waits, on one line.
 
-    A failed pull alternates between `ErrImagePull: cause` and `ImagePullBackOff: Back-off …: ErrImagePull: cause`
-    every few seconds. Only the cause is said, so that the status stands still.
+    A failed pull alternates between `ErrImagePull: cause` and `ImagePullBackOff: … ErrImagePull: cause` every
+    few seconds. Only the cause is said, so that the status stands still.
     """
     message = " ".join(pod.waiting_message.split())
     cause = message.rpartition("ErrImagePull: ")[2] or pod.waiting_reason

@@ -10,7 +10,7 @@ from productionservice.status.reasons import Reason
 
 
 def summarise(findings: Sequence[Finding]) -> Finding:
-    """True when all are True; else the first False, else the first Unknown, in their order, speaks for all."""
+    """True when all are True; else the first False, else the first Unknown, speaks for all."""
     for status in (ConditionStatus.FALSE, ConditionStatus.UNKNOWN):
         for finding in findings:
             if finding.status is status:
