@@ -1,0 +1,126 @@
+"""One call makes an application from settings: FastAPI with everything around it that production needs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
+from starlette.applications import Starlette
+from starlette.types import ASGIApp
+
+from prodkit import contract, problems
+from prodkit.admin import create_admin, version_info
+from prodkit.health import Check, Health
+from prodkit.lifecycle import Lifecycle
+from prodkit.logs import access_logger
+from prodkit.metrics import Metrics
+from prodkit.settings import Settings
+from prodkit.telemetry import Telemetry
+
+Lifespan = Callable[["App"], AbstractAsyncContextManager[None]]
+
+
+class App(FastAPI):
+    """A FastAPI application and the parts that prodkit adds; made by `create_app`."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        checks: Sequence[Check] = (),
+        lifespan: Lifespan | None = None,
+        access_log: Any = None,
+        **fastapi: Any,
+    ) -> None:
+        self.settings = settings
+        self.lifecycle = Lifecycle()
+        self.health = Health(checks, lifecycle=self.lifecycle)
+        self.metrics = Metrics(name=settings.name, version=settings.version, environment=settings.environment)
+        self.health.register(self.metrics.registry)
+        self._access_log = access_log
+        self._inner_lifespan = lifespan
+        super().__init__(
+            title=fastapi.pop("title", settings.name),
+            version=settings.version,
+            docs_url=None,  # documentation lives on the admin port
+            redoc_url=None,
+            openapi_url=None,
+            lifespan=_lifespan,
+            **fastapi,
+        )
+        problems.install(self)
+        self.add_api_route(contract.VERSION_PATH, self._version, methods=["GET"], include_in_schema=False)
+
+    @property
+    def admin(self) -> Starlette:
+        """The application of the admin port."""
+        return create_admin(
+            self.settings,
+            health=self.health,
+            lifecycle=self.lifecycle,
+            metrics=self.metrics,
+            openapi=self.openapi,
+        )
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Starlette's hook: our layer goes outside of everything, also of the handler of last errors."""
+        return Telemetry(
+            super().build_middleware_stack(),
+            metrics=self.metrics,
+            access_log=self._access_log,
+            lifecycle=self.lifecycle,
+            body_bytes=self.settings.body_bytes,
+        )
+
+    async def _version(self) -> dict[str, str]:
+        return version_info(self.settings)
+
+    @asynccontextmanager
+    async def _run(self) -> AsyncIterator[None]:
+        self.metrics.declare(_declared_routes(self))
+        await self.health.check_once()
+        watching = asyncio.create_task(self.health.run())
+        self.lifecycle.mark_serving()
+        try:
+            yield
+        finally:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+
+
+def create_app(
+    settings: Settings,
+    *,
+    checks: Sequence[Check] = (),
+    lifespan: Lifespan | None = None,
+    **fastapi: Any,
+) -> App:
+    """Make an application.
+
+    `checks` are the dependencies that decide readiness; `lifespan` opens and closes the service's own
+    resources and runs before the first check. Other arguments go to `FastAPI`.
+    """
+    fields = {"service": settings.name, "version": settings.version}
+    log = access_logger(fields) if settings.access_log else None
+    return App(settings, checks=checks, lifespan=lifespan, access_log=log, **fastapi)
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    assert isinstance(app, App)  # noqa: S101  only App passes this function on
+    if app._inner_lifespan is None:  # noqa: SLF001  same module
+        async with app._run():  # noqa: SLF001  same module
+            yield
+        return
+    async with app._inner_lifespan(app), app._run():  # noqa: SLF001  same module
+        yield
+
+
+def _declared_routes(app: FastAPI) -> Iterator[tuple[str, str, int]]:
+    for context in iter_route_contexts(app.routes):
+        for method in sorted(getattr(context, "methods", None) or ()):
+            yield method, str(getattr(context, "path", "")), getattr(context, "status_code", None) or 200

@@ -1,0 +1,90 @@
+"""The ids that hold one request together across services: request id and W3C trace context.
+
+`current()` is the context of the request being handled, in any code below it; `propagation_headers()` is
+what an outgoing call has to carry.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from contextvars import ContextVar
+from typing import NamedTuple
+
+from prodkit import contract
+
+_REQUEST_ID = re.compile(contract.REQUEST_ID_PATTERN.removeprefix("^").removesuffix("$").encode())
+# W3C Trace Context, section 3.2: version 00 has exactly four fields, later versions may append more.
+_TRACEPARENT = re.compile(rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
+_TRACEPARENT_MAX_BYTES = 256
+_NOT_SAMPLED = "00"
+
+
+class RequestContext(NamedTuple):
+    """Ids of one request."""
+
+    request_id: str
+    """The caller's `X-Request-ID` when it is well-formed, else a new one."""
+    trace_id: str
+    """32 hex digits; the caller's when `traceparent` is valid, else new."""
+    span_id: str
+    """16 hex digits; always new: this service's part of the trace."""
+    trace_flags: str
+    """Two hex digits; `01` when the caller samples the trace."""
+
+    @property
+    def traceparent(self) -> str:
+        """The `traceparent` header of an outgoing call."""
+        return f"00-{self.trace_id}-{self.span_id}-{self.trace_flags}"
+
+
+_current: ContextVar[RequestContext | None] = ContextVar("prodkit_request", default=None)
+
+
+def current() -> RequestContext | None:
+    """Context of the request being handled; None outside of one."""
+    return _current.get()
+
+
+def enter(context: RequestContext) -> None:
+    """Make `context` the current one, in this task and what it starts."""
+    _current.set(context)
+
+
+def propagation_headers() -> dict[str, str]:
+    """Headers for an outgoing call; empty outside of a request."""
+    context = _current.get()
+    if context is None:
+        return {}
+    return {contract.REQUEST_ID_HEADER: context.request_id, contract.TRACE_HEADER: context.traceparent}
+
+
+def new_id() -> str:
+    """A 32-digit hex id that sorts by time: 48 bits of milliseconds (as UUIDv7 has them), 80 random bits."""
+    return f"{time.time_ns() // 1_000_000:012x}{os.urandom(10).hex()}"
+
+
+def make_context(request_id: bytes | None, traceparent: bytes | None) -> RequestContext:
+    """Context from the raw header values; whatever is missing or malformed is made anew, never passed on."""
+    random = os.urandom(34).hex()
+    if request_id is not None and _REQUEST_ID.fullmatch(request_id):
+        accepted = request_id.decode("ascii")
+    else:
+        accepted = f"{time.time_ns() // 1_000_000:012x}{random[:20]}"
+    trace = parse_traceparent(traceparent) if traceparent is not None else None
+    trace_id, flags = trace or (random[20:52], _NOT_SAMPLED)
+    return RequestContext(accepted, trace_id, random[52:68], flags)
+
+
+def parse_traceparent(value: bytes) -> tuple[str, str] | None:
+    """Trace id and flags of a `traceparent` header; None when it has to be ignored."""
+    match = _TRACEPARENT.fullmatch(value) if len(value) <= _TRACEPARENT_MAX_BYTES else None
+    if match is None:
+        return None
+    version, trace_id, parent_id, flags, rest = match.groups()
+    if version == b"ff" or (version == b"00" and rest is not None):
+        return None
+    if not trace_id.strip(b"0") or not parent_id.strip(b"0"):
+        return None
+    return trace_id.decode("ascii"), flags.decode("ascii")

@@ -1,0 +1,199 @@
+"""One pure-ASGI layer around an application: ids, access log, metrics, headers, last errors, body limit.
+
+One layer instead of six, because each layer costs every request (a `BaseHTTPMiddleware` more than 100 µs) and
+because only the outermost one sees every response: also 404, 405, 413, 500 and the 503 of a drain.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from prodkit import contract, correlation
+from prodkit.lifecycle import Lifecycle
+from prodkit.metrics import Metrics
+from prodkit.problems import MEDIA_TYPE, Problem, problem_body
+
+logger = structlog.get_logger("prodkit.telemetry")
+
+SECURITY_HEADERS: tuple[tuple[bytes, bytes], ...] = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
+"""On every response. HSTS is the business of whoever ends TLS."""
+NO_STORE = (b"cache-control", b"no-store")
+CLIENT_CLOSED = 499
+"""Status in log and metrics when the client went away before any response (nginx's number)."""
+_USER_AGENT_CHARS = 256
+_PATH_CHARS = 1024
+
+
+class Telemetry:
+    """Wrap `app`. Every part may be left out: no `access_log` means no lines, no `metrics` no series."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        metrics: Metrics | None = None,
+        access_log: Any = None,
+        lifecycle: Lifecycle | None = None,
+        body_bytes: int = 0,
+    ) -> None:
+        self.app = app
+        self.metrics = metrics or Metrics()
+        self.access_log = access_log
+        self.lifecycle = lifecycle or Lifecycle()
+        self.body_bytes = body_bytes
+        """Largest request body; 0 means no limit."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        exchange = _Exchange(scope, receive, send, self.body_bytes)
+        correlation.enter(exchange.context)
+        metrics = self.metrics
+        metrics.in_flight += 1
+        try:
+            if exchange.too_large:
+                await exchange.answer(413, f"the body may have {self.body_bytes} bytes", close=True)
+            else:
+                await self.app(scope, exchange.receive, exchange.send)
+        except Exception as error:  # noqa: BLE001  the last resort: whatever it is becomes a 500 and a log line
+            await self._failed(exchange, error)
+        except asyncio.CancelledError:
+            if exchange.status or not self.lifecycle.draining:
+                raise
+            await exchange.answer(503, "this instance is shutting down: try again", close=True, retry=True)
+        finally:
+            metrics.in_flight -= 1
+            self._record(exchange)
+
+    async def _failed(self, exchange: _Exchange, error: Exception) -> None:
+        logger.error("unhandled exception", exc_info=error, path=exchange.scope["path"][:_PATH_CHARS])
+        if not exchange.status:
+            await exchange.answer(500)
+
+    def _record(self, exchange: _Exchange) -> None:
+        seconds = time.perf_counter() - exchange.started
+        scope = exchange.scope
+        route = route_template(scope)
+        status = exchange.status or CLIENT_CLOSED
+        self.metrics.observe(scope["method"], route, status, seconds)
+        if self.access_log is None:
+            return
+        client = scope.get("client")
+        context = exchange.context
+        log = self.access_log.error if status >= 500 else self.access_log.info
+        log(
+            "request",
+            request_id=context.request_id,
+            trace_id=context.trace_id,
+            span_id=context.span_id,
+            method=scope["method"][:32],
+            route=route,
+            path=scope["path"][:_PATH_CHARS],
+            status=status,
+            duration_ms=round(seconds * 1000, 3),
+            bytes=exchange.bytes_sent,
+            user_agent=exchange.user_agent,
+            client=client[0] if client else "",
+        )
+
+
+class _Exchange:
+    """One request and its response."""
+
+    __slots__ = (
+        "_body_left",
+        "_receive",
+        "_send",
+        "bytes_sent",
+        "context",
+        "receive",
+        "scope",
+        "started",
+        "status",
+        "too_large",
+        "user_agent",
+    )
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, body_bytes: int) -> None:
+        self.started = time.perf_counter()
+        self.scope = scope
+        self._send = send
+        self._receive = receive
+        self.status = 0
+        self.bytes_sent = 0
+        self.user_agent = ""
+        self.too_large = False
+        self.receive = receive
+        request_id: bytes | None = None
+        traceparent: bytes | None = None
+        for name, value in scope["headers"]:
+            if name == b"x-request-id":
+                request_id = value if request_id is None else b""  # two of them: somebody plays games
+            elif name == b"traceparent":
+                traceparent = value if traceparent is None else b""
+            elif name == b"user-agent":
+                self.user_agent = value[:_USER_AGENT_CHARS].decode("latin-1")
+            elif name == b"content-length" and body_bytes:
+                self.too_large = int(value) > body_bytes  # the HTTP parser let only digits through
+            elif name == b"transfer-encoding" and body_bytes:
+                self._body_left = body_bytes
+                self.receive = self._counted
+        self.context = correlation.make_context(request_id, traceparent)
+
+    async def send(self, message: Message) -> None:
+        """Pass a message on to the server, with our headers and our bookkeeping."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message["headers"] = self._headers(message.get("headers", ()))
+        elif message["type"] == "http.response.body":
+            self.bytes_sent += len(message.get("body", b""))
+        await self._send(message)
+
+    async def answer(
+        self, status: int, detail: str = "", *, close: bool = False, retry: bool = False
+    ) -> None:
+        """Send a problem as the whole response."""
+        body = problem_body(status, detail)
+        headers = [(b"content-type", MEDIA_TYPE.encode()), (b"content-length", str(len(body)).encode())]
+        if close:
+            headers.append((b"connection", b"close"))
+        if retry:
+            headers.append((b"retry-after", b"1"))
+        await self.send({"type": "http.response.start", "status": status, "headers": headers})
+        await self.send({"type": "http.response.body", "body": body})
+
+    async def _counted(self) -> Message:
+        """A chunked body says its size only while it comes."""
+        message = await self._receive()
+        self._body_left -= len(message.get("body", b""))
+        if self._body_left < 0:
+            raise Problem(413, "the body is too large", headers={"Connection": "close"})
+        return message
+
+    def _headers(self, given: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        names = {name.lower() for name, _ in given}
+        headers = [item for item in given if item[0].lower() != b"x-request-id"]
+        headers.append((b"x-request-id", self.context.request_id.encode("ascii")))
+        headers.extend(item for item in SECURITY_HEADERS if item[0] not in names)
+        if b"cache-control" not in names:
+            headers.append(NO_STORE)
+        return headers
+
+
+def route_template(scope: Scope) -> str:
+    """The template of the route that took the request, with the prefixes it was included under."""
+    route = scope.get("fastapi", {}).get("effective_route_context") or scope.get("route")
+    return getattr(route, "path", None) or contract.UNMATCHED_ROUTE
