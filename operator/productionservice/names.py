@@ -26,3 +26,10 @@ def label_value(text: str) -> str:
     """`text` as a valid label value: other characters become `_`, at most 63, alphanumeric at both ends."""
     cleaned = re.sub(r"[^A-Za-z0-9._-]", "_", text)[:NAME_LIMIT]
     return re.sub(r"^[^A-Za-z0-9]+|[^A-Za-z0-9]+$", "", cleaned)
+
+
+def volume_name(mount_path: str) -> str:
+    """Name of the volume that is mounted at `mount_path`: readable, and distinct for distinct paths."""
+    readable = re.sub(r"[^a-z0-9]+", "-", mount_path.lower()).strip("-")
+    digest = hashlib.blake2b(mount_path.encode(), digest_size=_HASH_LENGTH // 2).hexdigest()
+    return f"{readable[: NAME_LIMIT - _HASH_LENGTH - 1].rstrip('-')}-{digest}".lstrip("-")

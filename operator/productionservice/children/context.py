@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 Manifest: TypeAlias = dict[str, Any]
-"""JSON form of a Kubernetes object, as it is applied: canonical, no server defaults, no empty values, no status."""
+"""JSON form of a Kubernetes object as it is applied: canonical, no needless defaults, no empties."""
 
 
 @dataclass(frozen=True)

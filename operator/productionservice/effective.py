@@ -1,0 +1,163 @@
+"""From the spec and the environment's profile to the numbers that apply. Shown in `status.effective`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from productionservice.api.v1alpha1 import Environment, Image, Problem, ProductionService, Spec, ZoneSpread
+from productionservice.contract import RESERVE_SECONDS
+from productionservice.errors import InvalidSpec
+
+SHORT_DIGEST = 12
+"""Hex digits that stand for a digest where people read it, as `docker images` shows them."""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Defaults of one environment."""
+
+    replicas_min: int
+    zones: ZoneSpread
+    min_ready_seconds: int
+    """A new pod counts as available once it was ready this long: catches what crashes right after."""
+
+
+PROFILES: Mapping[Environment, Profile] = MappingProxyType({
+    Environment.DEVELOPMENT: Profile(replicas_min=1, zones=ZoneSpread.IGNORED, min_ready_seconds=0),
+    Environment.STAGING: Profile(replicas_min=2, zones=ZoneSpread.PREFERRED, min_ready_seconds=5),
+    Environment.PRODUCTION: Profile(replicas_min=3, zones=ZoneSpread.PREFERRED, min_ready_seconds=5),
+})  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Effective:
+    """Numbers that builders and status use instead of the spec's optional ones. All times in seconds."""
+
+    replicas_min: int
+    replicas_max: int
+    autoscaled: bool
+    """True when an autoscaler owns the number of pods between `replicas_min` and `replicas_max`."""
+    cpu_percent: int
+    """Average CPU use, in percent of the request, that the autoscaler aims at."""
+    max_unavailable: int
+    """Pods that node drains may take away at once; at least 1."""
+    zones: ZoneSpread
+    pre_stop_seconds: int
+    """Sleep of the kubelet before SIGTERM."""
+    propagation_seconds: int
+    drain_seconds: int
+    grace_seconds: int
+    """`terminationGracePeriodSeconds`: pre-stop + drain + reserve."""
+    min_ready_seconds: int
+    progress_deadline_seconds: int
+    """A rollout that makes no progress for this long is called stalled."""
+    probe_port: int
+    image: str
+    """Reference that pods run."""
+    version: str
+    """Tag, or the first digits of the digest: how people name what runs."""
+
+
+def compute_effective(spec: Spec) -> Effective:
+    """The numbers that apply. Raises InvalidSpec when they contradict each other."""
+    faults = _contradictions(spec)
+    if faults:
+        raise InvalidSpec(faults)
+    profile = PROFILES[spec.environment]
+    replicas_min = _replicas_min(spec)
+    replicas_max = spec.replicas.max or replicas_min
+    grace = _grace(spec)
+    return Effective(
+        replicas_min=replicas_min,
+        replicas_max=replicas_max,
+        autoscaled=replicas_max > replicas_min,
+        cpu_percent=spec.replicas.cpu_percent,
+        max_unavailable=min(spec.availability.max_unavailable or 1, most_unavailable(replicas_min)),
+        zones=spec.availability.zones or profile.zones,
+        pre_stop_seconds=spec.shutdown.propagation_seconds,
+        propagation_seconds=spec.shutdown.propagation_seconds,
+        drain_seconds=spec.shutdown.drain_seconds,
+        grace_seconds=grace,
+        min_ready_seconds=profile.min_ready_seconds,
+        # A surge pod starts and stays ready; then an old one leaves. 60 s for scheduling and the pull.
+        progress_deadline_seconds=spec.probes.startup_seconds + grace + profile.min_ready_seconds + 60,
+        probe_port=spec.probes.port or spec.admin_port,
+        image=_reference(spec.image),
+        version=_version(spec.image),
+    )
+
+
+def most_unavailable(replicas: int) -> int:
+    """Most pods of `replicas` that drains may take at once: a majority stays when there are 3 or more.
+
+    Never 0, which would block every drain: one or two pods cannot keep a majority and let the node go.
+    """
+    return max(1, (replicas + 1) // 2 - 1)
+
+
+def problems(service: ProductionService, effective: Effective) -> list[Problem]:
+    """Warnings: what works but is not as the spec asks, or not as production should be."""
+    spec = service.spec
+    found: list[Problem] = []
+    if effective.replicas_min == 1 and spec.environment is not Environment.DEVELOPMENT:
+        found.append(Problem(
+            field="spec.replicas.min",
+            message=f"one pod in {spec.environment.value}: a drain interrupts the service; write 2 or more",
+        ))  # fmt: skip
+    if spec.replicas.min is None and effective.replicas_min < PROFILES[spec.environment].replicas_min:
+        found.append(Problem(
+            field="spec.replicas.max",
+            message=f"{effective.replicas_max} is fewer than {spec.environment.value}'s default of "
+            f"{PROFILES[spec.environment].replicas_min} pods; write spec.replicas.min if that is meant",
+        ))  # fmt: skip
+    wanted = spec.availability.max_unavailable
+    if wanted is not None and wanted > effective.max_unavailable:
+        found.append(Problem(
+            field="spec.availability.maxUnavailable",
+            message=f"{wanted} of {effective.replicas_min} pods would lose the majority; "
+            f"{effective.max_unavailable} is used",
+        ))  # fmt: skip
+    return found
+
+
+def _replicas_min(spec: Spec) -> int:
+    """An explicit `max` below the profile's number wins: nobody asked for that number."""
+    if spec.replicas.min is not None:
+        return spec.replicas.min
+    default = PROFILES[spec.environment].replicas_min
+    return default if spec.replicas.max is None else min(default, spec.replicas.max)
+
+
+def _grace(spec: Spec) -> int:
+    return spec.shutdown.propagation_seconds + spec.shutdown.drain_seconds + RESERVE_SECONDS
+
+
+def _contradictions(spec: Spec) -> list[str]:
+    """Faults between fields. The CRD's rules refuse them first; this is for objects older than a rule."""
+    faults = []
+    if spec.image.tag is None and spec.image.digest is None:
+        faults.append("spec.image: has neither tag nor digest: write one of them")
+    low, high = spec.replicas.min, spec.replicas.max
+    if low is not None and high is not None and low > high:
+        faults.append(f"spec.replicas: min {low} is more than max {high}: write a max of {low} or more")
+    if _grace(spec) > spec.shutdown.max_seconds:
+        faults.append(
+            f"spec.shutdown: propagationSeconds {spec.shutdown.propagation_seconds} + drainSeconds "
+            f"{spec.shutdown.drain_seconds} + {RESERVE_SECONDS} reserve = {_grace(spec)} is more than "
+            f"maxSeconds {spec.shutdown.max_seconds}: shorten the drain or raise maxSeconds"
+        )
+    return faults
+
+
+def _reference(image: Image) -> str:
+    tag = f":{image.tag}" if image.tag else ""
+    digest = f"@{image.digest}" if image.digest else ""
+    return f"{image.repository}{tag}{digest}"
+
+
+def _version(image: Image) -> str:
+    if image.tag:
+        return image.tag
+    return (image.digest or "").removeprefix("sha256:")[:SHORT_DIGEST]

@@ -1,0 +1,252 @@
+"""From what is wanted and what was observed to an ordered list of changes. Decides; does nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from productionservice import labels
+from productionservice.api import KIND, ProductionService
+from productionservice.children import APPLY_ORDER, Manifest, desired_replicas, replicas_manifest
+from productionservice.diff import drift
+from productionservice.effective import Effective
+from productionservice.errors import NotOwned, OperatorError, Waiting
+
+__all__ = ["Action", "Applied", "Change", "Live", "Observed", "Plan", "Ref", "Result", "make_plan"]
+
+DEPLOYMENT = "Deployment"
+
+
+class Action(StrEnum):
+    """What happens to one object. Logs, events, metrics and the CLI use these words and no others."""
+
+    CREATED = "created"
+    CONFIGURED = "configured"
+    UNCHANGED = "unchanged"
+    DELETED = "deleted"
+    SKIPPED = "skipped"
+    """Somebody else's object, or one that is on its way out: never touched."""
+
+
+@dataclass(frozen=True)
+class Ref:
+    """One child within a namespace. A kind is unique among the children, so it needs no API version."""
+
+    kind: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
+
+
+@dataclass(frozen=True)
+class Live:
+    """One object as the API server has it."""
+
+    manifest: Manifest
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        """The object's metadata, empty when there is none."""
+        return self.manifest.get("metadata") or {}
+
+    @property
+    def uid(self) -> str:
+        """Identity: another object of the same name has another one."""
+        return str(self.metadata.get("uid", ""))
+
+    @property
+    def resource_version(self) -> str:
+        """Opaque version of the content."""
+        return str(self.metadata.get("resourceVersion", ""))
+
+    @property
+    def owner(self) -> Mapping[str, Any] | None:
+        """The controller owner reference, None when nobody controls the object."""
+        references = self.metadata.get("ownerReferences") or []
+        return next((r for r in references if r.get("controller")), None)
+
+    @property
+    def owner_uid(self) -> str | None:
+        """UID of the controller, None when nobody controls the object."""
+        return str(self.owner["uid"]) if self.owner else None
+
+    @property
+    def digest(self) -> str | None:
+        """Digest of the manifest that was applied last, None when the annotation is missing."""
+        digest = (self.metadata.get("annotations") or {}).get(labels.APPLIED_DIGEST)
+        return None if digest is None else str(digest)
+
+    @property
+    def deleting(self) -> bool:
+        """True while the object is on its way out."""
+        return "deletionTimestamp" in self.metadata
+
+
+@dataclass(frozen=True)
+class Observed:
+    """The children's kinds as the informers saw them, for one ProductionService."""
+
+    owner_uid: str
+    """UID of the ProductionService."""
+    objects: Mapping[Ref, Live]
+    """Every object that has the name of a wanted child, our label, or our UID as its controller."""
+    synced: bool
+    """True when every informer has listed at least once. Nothing is deleted before."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """One step of a plan."""
+
+    action: Action
+    ref: Ref
+    manifest: Manifest | None
+    """What is wanted; None for a deletion."""
+    manager: str = labels.FIELD_MANAGER
+    """Field manager that writes it."""
+    uid: str | None = None
+    """The write or deletion is meant for this object only; None when the object does not exist yet."""
+    cause: str = ""
+    """For people: why this change."""
+    error: OperatorError | None = None
+    """Why it is skipped; goes into the Result as it is. None for every other action."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Changes in the order in which they are to be made; deletions come last."""
+
+    changes: tuple[Change, ...]
+
+    @property
+    def writes(self) -> tuple[Change, ...]:
+        """The changes that call the API server."""
+        return tuple(c for c in self.changes if c.action not in {Action.UNCHANGED, Action.SKIPPED})
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one change."""
+
+    change: Change
+    live: Manifest | None
+    """The object as the API server answered; as observed if nothing was written; None if there is none."""
+    error: OperatorError | None = None
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What became of a plan."""
+
+    results: tuple[Result, ...]
+
+    @property
+    def clean(self) -> bool:
+        """True when nothing failed and nothing was skipped: only then may anything be pruned."""
+        return all(result.error is None for result in self.results)
+
+
+def make_plan(
+    service: ProductionService, effective: Effective, desired: Sequence[Manifest], observed: Observed
+) -> Plan:
+    """Compare `desired` (in apply order) with `observed`.
+
+    The number of pods is a change of its own, by its own field manager, after the Deployment's (ADR 0004).
+    """
+    changes: list[Change] = []
+    for manifest in desired:
+        change = _change(service, manifest, observed)
+        changes.append(change)
+        if change.ref.kind == DEPLOYMENT and change.action is not Action.SKIPPED:
+            changes.extend(_replicas_change(service, effective, change, observed))
+    return Plan((*changes, *_deletions(changes, observed)))
+
+
+def ref_of(manifest: Mapping[str, Any]) -> Ref:
+    """Ref of an object in JSON form."""
+    return Ref(manifest["kind"], manifest["metadata"]["name"])
+
+
+def _change(service: ProductionService, manifest: Manifest, observed: Observed) -> Change:
+    ref = ref_of(manifest)
+    live = observed.objects.get(ref)
+    if live is None:
+        return Change(Action.CREATED, ref, manifest, cause="absent")
+    error = _obstacle(service, ref, live, observed)
+    if error is not None:
+        return Change(Action.SKIPPED, ref, manifest, uid=live.uid, cause=str(error), error=error)
+    cause = _cause(manifest, live)
+    return Change(Action.CONFIGURED if cause else Action.UNCHANGED, ref, manifest, uid=live.uid, cause=cause)
+
+
+def _obstacle(service: ProductionService, ref: Ref, live: Live, observed: Observed) -> OperatorError | None:
+    """Why the object must not be written to, None when it is ours to write."""
+    if live.owner_uid == observed.owner_uid or _is_orphan_of(service, live):
+        return (
+            Waiting(f"{ref} is being deleted; it is made again when it is gone", seconds=5)
+            if live.deleting
+            else None
+        )
+    owner = live.owner
+    if owner is None:
+        return NotOwned(f"{ref} exists and was not made by the operator: rename or delete one of the two")
+    if owner.get("kind") == KIND and owner.get("name") == service.metadata.name:
+        return Waiting(
+            f"{ref} belongs to a deleted {KIND} of the same name; it is made again when it is gone", seconds=5
+        )
+    return NotOwned(
+        f"{ref} belongs to {owner.get('kind')} {owner.get('name')}: rename or delete one of the two"
+    )
+
+
+def _is_orphan_of(service: ProductionService, live: Live) -> bool:
+    """Made by the operator for this name, and controlled by nobody: its owner reference was taken away.
+
+    Only the operator writes the digest; with the label it marks an object that may be taken back.
+    """
+    marked = (live.metadata.get("labels") or {}).get(labels.SERVICE) == service.metadata.name
+    return live.owner is None and live.digest is not None and marked
+
+
+def _cause(manifest: Manifest, live: Live) -> str:
+    """Why the object has to be written, empty when it is as wanted."""
+    if live.digest not in (None, Live(manifest).digest):
+        return "spec changed"
+    differences = drift(manifest, live.manifest)
+    return f"drift: {'; '.join(differences)}" if differences else ""
+
+
+def _replicas_change(
+    service: ProductionService, effective: Effective, deployment: Change, observed: Observed
+) -> Iterable[Change]:
+    """The number of pods, when it is not what the API server has (or is about to default to)."""
+    live = observed.objects.get(deployment.ref)
+    count = (live.manifest.get("spec") or {}).get("replicas", 1) if live else None
+    wanted = desired_replicas(effective, count)
+    if wanted == (1 if count is None else count):
+        return ()
+    cause = f"replicas: wanted {wanted}, found {count}" if live else f"replicas: wanted {wanted}"
+    manifest = replicas_manifest(service, wanted)
+    return (
+        Change(Action.CONFIGURED, deployment.ref, manifest, labels.REPLICAS_MANAGER, deployment.uid, cause),
+    )  # fmt: skip
+
+
+def _deletions(changes: Sequence[Change], observed: Observed) -> Iterable[Change]:
+    """Owned but not wanted, in reverse apply order: what uses something goes before what it uses."""
+    if not observed.synced:
+        return ()
+    wanted = {change.ref for change in changes}
+    surplus = [
+        (ref, live)
+        for ref, live in observed.objects.items()
+        if ref not in wanted and live.owner_uid == observed.owner_uid and not live.deleting
+    ]
+    surplus.sort(key=lambda item: (-APPLY_ORDER.get(item[0].kind, len(APPLY_ORDER)), item[0].name))
+    return [
+        Change(Action.DELETED, ref, None, uid=live.uid, cause="no longer wanted by the spec")
+        for ref, live in surplus
+    ]
