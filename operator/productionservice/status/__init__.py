@@ -10,7 +10,7 @@ from productionservice.api.v1alpha1 import ProductionService
 from productionservice.contract import service_url
 from productionservice.effective import Effective, problems
 from productionservice.errors import InvalidSpec
-from productionservice.plan import Applied
+from productionservice.plan import DEPLOYMENT, Action, Applied
 from productionservice.status import applied as applied_condition
 from productionservice.status import available, ready, rolled_out
 from productionservice.status.conditions import ACCEPTED, done, needs_someone, stamp
@@ -79,8 +79,17 @@ def invalid_status(
 
 
 def _deployment(applied: Applied) -> DeploymentState | None:
-    """From the newest live Deployment of the pass: its replicas may have been a change of their own."""
-    found = [r.live for r in applied.results if r.change.ref.kind == "Deployment" and r.live is not None]
+    """From the newest live Deployment of the pass: its replicas may have been a change of their own.
+
+    Somebody else's Deployment says nothing about this service.
+    """
+    found = [
+        result.live
+        for result in applied.results
+        if result.change.ref.kind == DEPLOYMENT
+        and result.change.action is not Action.SKIPPED
+        and result.live is not None
+    ]
     return deployment_state(found[-1] if found else None)
 
 

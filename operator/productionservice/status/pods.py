@@ -48,7 +48,7 @@ def pod_state(body: Mapping[str, Any]) -> PodState:
     """Project the JSON form of a pod. The serving container is the first one."""
     metadata, spec, status = body["metadata"], body.get("spec") or {}, body.get("status") or {}
     container = (spec.get("containers") or [{}])[0]
-    running = next(
+    running: Mapping[str, Any] = next(
         (c for c in status.get("containerStatuses") or [] if c.get("name") == container.get("name")), {}
     )
     conditions = {c["type"]: c for c in status.get("conditions") or []}

@@ -1,0 +1,90 @@
+"""Runs inside the traffic pod: callers in threads, a line of JSON a second, until /tmp/stop exists.
+
+Strict on purpose: a reused connection that the server has closed counts as a failure, and nothing is retried.
+Only the standard library, since it runs in the service's own image.
+"""
+
+from __future__ import annotations
+
+import collections
+import http.client
+import json
+import pathlib
+import sys
+import threading
+import time
+import urllib.parse
+
+STOP = pathlib.Path("/tmp/stop")  # noqa: S108  # the only writable folder of the pod
+LONGEST = 300.0  # seconds
+PAUSE = 0.005  # seconds between two requests of one caller: load enough, without starving two cores
+
+
+class Seen:
+    """Counts of all callers."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.requests = 0
+        self.failures: collections.Counter[str] = collections.Counter()
+        self.versions: collections.Counter[str] = collections.Counter()
+
+    def line(self) -> str:
+        with self.lock:
+            return json.dumps(
+                {
+                    "requests": self.requests,
+                    "failed": sum(self.failures.values()),
+                    "versions": sorted(self.versions),
+                    "failures": [f"{what}: {count}" for what, count in self.failures.most_common()],
+                }
+            )
+
+
+def call(connection: http.client.HTTPConnection, path: str, *, keep: bool) -> str:
+    """One request; the version that answered."""
+    connection.request("GET", path, headers={} if keep else {"Connection": "close"})
+    response = connection.getresponse()
+    body = response.read()
+    if response.status != http.client.OK:
+        raise http.client.HTTPException(f"status {response.status}")
+    return str(json.loads(body).get("version", ""))
+
+
+def caller(seen: Seen, address: str, path: str, *, keep: bool, until: float) -> None:
+    connection = http.client.HTTPConnection(address, timeout=10)
+    while time.monotonic() < until and not STOP.exists():
+        try:
+            version = call(connection, path, keep=keep)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            connection.close()
+            with seen.lock:
+                seen.requests += 1
+                seen.failures[f"{'keep-alive' if keep else 'fresh'} {type(error).__name__} {error}"] += 1
+        else:
+            with seen.lock:
+                seen.requests += 1
+                seen.versions[version] += 1
+        if not keep:
+            connection.close()
+        time.sleep(PAUSE)
+
+
+def main() -> None:
+    url = urllib.parse.urlsplit(sys.argv[1])
+    kinds = [True] * int(sys.argv[2]) + [False] * int(sys.argv[3])
+    seen, until = Seen(), time.monotonic() + LONGEST
+    threads = [
+        threading.Thread(target=caller, args=(seen, url.netloc, url.path), kwargs={"keep": k, "until": until})
+        for k in kinds
+    ]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        print(seen.line(), flush=True)
+        time.sleep(1)
+    print(seen.line(), flush=True)
+
+
+if __name__ == "__main__":
+    main()
