@@ -14,6 +14,14 @@ from e2e.services import Json, Services
 
 CALLER = "traffic"
 """Service name that the pod carries; the called service has to allow it."""
+RESTRICTED = {
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "runAsNonRoot": True,
+    "capabilities": {"drop": ["ALL"]},
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+"""Container security context that Pod Security restricted accepts."""
 _SCRIPT = Path(__file__).with_name("traffic_client.py")
 
 
@@ -76,10 +84,6 @@ def traffic(services: Services, url: str, *, keep_alive: int = 8, fresh: int = 4
 
 
 def _pod(url: str, keep_alive: int, fresh: int) -> Json:
-    restricted = {
-        "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "runAsNonRoot": True,
-        "capabilities": {"drop": ["ALL"]}, "seccompProfile": {"type": "RuntimeDefault"},
-    }  # fmt: skip
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -95,7 +99,7 @@ def _pod(url: str, keep_alive: int, fresh: int) -> Json:
                     "name": "client",
                     "image": f"{SERVICE_IMAGE}:{TAG}",
                     "command": ["python3", "/client/client.py", url, str(keep_alive), str(fresh)],
-                    "securityContext": restricted,
+                    "securityContext": RESTRICTED,
                     "volumeMounts": [
                         {"name": "client", "mountPath": "/client"},
                         {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108  # inside the container
