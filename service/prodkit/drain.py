@@ -21,7 +21,7 @@ class DrainTimes:
     quiet: float = 2.0
     """No connection and no request for this long means that everybody has learnt it."""
     lifespan: float = 5.0
-    """Longest time for the application to close. Linger (2) + cancel (1) + this fit into the 10 s reserve."""
+    """Longest time for the application to close. Linger (2) + cancel (2) + this fit into the 10 s reserve."""
 
 
 @dataclass(frozen=True, slots=True)

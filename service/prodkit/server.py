@@ -26,7 +26,7 @@ logger = structlog.get_logger("prodkit.server")
 
 _POLL_SECONDS = 0.05
 _ACCEPT_TURNS = 5  # loop turns that empty the accept queue before the listener closes
-_CANCEL_SECONDS = 1.0  # for cancelled requests to write their 503
+_CANCEL_SECONDS = 1.0  # for cancelled requests to write their 503, and again for clients to read it
 _SIGNAL_EXIT_CODE = 128
 
 
@@ -141,18 +141,15 @@ class DrainServer(uvicorn.Server):
             sock.close()
 
     async def _until_closed(self, deadline: float) -> None:
-        """Close idle connections by half; let the others finish."""
+        """Close idle connections by half; let the others finish, and the newest send their first request."""
         loop = asyncio.get_running_loop()
         linger_end = loop.time() + self.state.limits.linger_seconds
         for connection in self._connections():
             connection.leave(also_unused=False)
         while self.state.connections or self.state.tasks:
-            now = loop.time()
-            if now >= max(linger_end, deadline) or (now >= linger_end and not self.state.tasks):
-                break
+            if loop.time() >= (deadline if self.state.tasks else linger_end):
+                return
             await asyncio.sleep(_POLL_SECONDS)
-        for connection in self._connections():
-            connection.leave(also_unused=True)
 
     async def _cancel_rest(self) -> int:
         """Cancel what the drain could not wait for; each request still gets its 503. Returns how many."""
@@ -163,7 +160,12 @@ class DrainServer(uvicorn.Server):
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks, timeout=_CANCEL_SECONDS)
-            await asyncio.sleep(_POLL_SECONDS)  # the responses leave the transports' buffers
+        for connection in self._connections():
+            connection.leave(also_unused=True)
+        loop = asyncio.get_running_loop()
+        end = loop.time() + _CANCEL_SECONDS
+        while self.state.connections and loop.time() < end:  # noqa: ASYNC110  uvicorn tells nobody when a connection goes
+            await asyncio.sleep(_POLL_SECONDS)
         for connection in self._connections():
             connection.transport.abort()
         return len(tasks)
