@@ -1,4 +1,4 @@
-"""Voluntary disruptions: never refused while healthy, never below the quorum, never blocked by the unhealthy."""
+"""Voluntary disruptions: never refused while healthy, never below quorum, not blocked by the unhealthy."""
 
 from __future__ import annotations
 
