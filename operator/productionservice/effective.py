@@ -4,14 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from types import MappingProxyType
 
-from productionservice.api.v1alpha1 import Environment, Image, Problem, ProductionService, Spec, ZoneSpread
+from productionservice.api.v1alpha1 import (
+    EgressPeer,
+    Environment,
+    Image,
+    IngressPeer,
+    Problem,
+    ProductionService,
+    Spec,
+    ZoneSpread,
+)
 from productionservice.contract import RESERVE_SECONDS
 from productionservice.errors import InvalidSpec
 
 SHORT_DIGEST = 12
 """Hex digits that stand for a digest where people read it, as `docker images` shows them."""
+NEVER_REACHED = (ip_network("169.254.0.0/16"), ip_network("fe80::/10"), ip_network("fd00:ec2::254/128"))
+"""Link-local ranges, where clouds hand out the node's credentials, and AWS's address for that over IPv6."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +160,54 @@ def _contradictions(spec: Spec) -> list[str]:
             f"{spec.shutdown.drain_seconds} + {RESERVE_SECONDS} reserve = {_grace(spec)} is more than "
             f"maxSeconds {spec.shutdown.max_seconds}: shorten the drain or raise maxSeconds"
         )
-    return faults
+    if (high or 0) > _replicas_min(spec) and spec.resources.requests.cpu is None:
+        faults.append(
+            "spec.resources.requests.cpu: is missing, and the autoscaler measures CPU use against it: "
+            "write an amount such as 100m, or leave out replicas.max"
+        )
+    return faults + _bad_peers(spec)
+
+
+def _bad_peers(spec: Spec) -> list[str]:
+    """Peers that name nobody, no address range, or one that leads to the node's credentials."""
+    network = spec.network
+    callers = [_peer_fault(peer) for peer in network.allow_from]
+    called = [_peer_fault(peer) or _target_fault(peer) for peer in network.allow_to]
+    return [
+        f"spec.network.{field}[{index}]{fault}"
+        for field, found in (("allowFrom", callers), ("allowTo", called))
+        for index, fault in enumerate(found)
+        if fault
+    ]
+
+
+def _peer_fault(peer: IngressPeer | EgressPeer) -> str:
+    if (peer.service is None) == (peer.cidr is None):
+        return ": names not exactly one of service and cidr: write one of them"
+    if peer.cidr is None:
+        return ""
+    try:
+        network = ip_network(peer.cidr, strict=False)
+    except ValueError:
+        return f".cidr: {peer.cidr} is no address range: write one such as 10.20.0.0/16"
+    if isinstance(network, IPv6Network) and network.network_address.ipv4_mapped:
+        return f".cidr: {peer.cidr} hides IPv4 addresses: write the range in its IPv4 form"
+    return "" if peer.cidr == str(network) else f".cidr: {peer.cidr} is not in plain form: write {network}"
+
+
+def _target_fault(peer: EgressPeer) -> str:
+    if peer.cidr is None:
+        return ""
+    if any(contains(never, ip_network(peer.cidr)) for never in NEVER_REACHED):
+        return f".cidr: {peer.cidr} is link-local, where the node's credentials are handed out: remove it"
+    return "" if peer.port else f".port: is missing for {peer.cidr}: write the port that may be called there"
+
+
+def contains(network: IPv4Network | IPv6Network, part: IPv4Network | IPv6Network) -> bool:
+    """True when all of `part` lies in `network`. Ranges of the two IP versions never contain each other."""
+    if isinstance(network, IPv4Network):
+        return isinstance(part, IPv4Network) and part.subnet_of(network)
+    return isinstance(part, IPv6Network) and part.subnet_of(network)
 
 
 def _reference(image: Image) -> str:

@@ -6,7 +6,7 @@ Probes need no rule: a pod's own node always reaches it (Kubernetes documentatio
 from __future__ import annotations
 
 from collections.abc import Sequence
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import ip_network
 from typing import Any
 
 from productionservice import labels
@@ -14,11 +14,9 @@ from productionservice.api import ProductionService
 from productionservice.api.v1alpha1 import EgressPeer, IngressPeer
 from productionservice.children.context import BuildContext, Manifest
 from productionservice.children.pod import TRAFFIC_PORT
-from productionservice.effective import Effective
+from productionservice.effective import NEVER_REACHED, Effective, contains
 from productionservice.names import child_name
 
-NEVER = (ip_network("169.254.0.0/16"), ip_network("fe80::/10"), ip_network("fd00:ec2::254/128"))
-"""Link-local ranges, where clouds hand out credentials of the node, and AWS's address for that over IPv6."""
 DNS_PORT = 53
 
 
@@ -40,7 +38,7 @@ def build_network_policy(
 
 def _ingress(peers: Sequence[IngressPeer]) -> dict[str, Any]:
     return {
-        "from": [_service(p.service) if p.service else _cidr(p.cidr or "") for p in peers],
+        "from": [_service(p.service) if p.service else {"ipBlock": {"cidr": p.cidr}} for p in peers],
         "ports": [_port(TRAFFIC_PORT)],
     }
 
@@ -48,8 +46,8 @@ def _ingress(peers: Sequence[IngressPeer]) -> dict[str, Any]:
 def _egress(peer: EgressPeer) -> dict[str, Any]:
     if peer.service:
         return {"to": [_service(peer.service)], "ports": [_port(TRAFFIC_PORT)]}
-    ports = {"ports": [_port(peer.port, peer.protocol.value)]} if peer.port else {}
-    return {"to": [_cidr(peer.cidr or "")], **ports}
+    cidr, port = peer.cidr or "", peer.port or 0  # compute_effective has refused a peer without them
+    return {"to": [_reachable(cidr)], "ports": [_port(port, peer.protocol.value)]}
 
 
 def _dns(context: BuildContext) -> dict[str, Any]:
@@ -64,17 +62,10 @@ def _service(name: str) -> dict[str, Any]:
     return {"podSelector": {"matchLabels": labels.selector_labels(name)}}
 
 
-def _cidr(cidr: str) -> dict[str, Any]:
+def _reachable(cidr: str) -> dict[str, Any]:
     """An address range without the parts of it that nobody may reach."""
-    network = ip_network(cidr)
-    holes = [str(hole) for hole in NEVER if _contains(network, hole)]
+    holes = [str(hole) for hole in NEVER_REACHED if contains(ip_network(cidr), hole)]
     return {"ipBlock": {"cidr": cidr, **({"except": holes} if holes else {})}}
-
-
-def _contains(network: IPv4Network | IPv6Network, part: IPv4Network | IPv6Network) -> bool:
-    if isinstance(network, IPv4Network):
-        return isinstance(part, IPv4Network) and part.subnet_of(network)
-    return isinstance(part, IPv6Network) and part.subnet_of(network)
 
 
 def _port(port: int | str, protocol: str = "TCP") -> dict[str, Any]:
