@@ -1,0 +1,3 @@
+module productionservice.io/e2e/tools/pause
+
+go 1.26.0

@@ -1,0 +1,104 @@
+"""What is built, from which module, with which flags. Versions are in each family's go.mod, hashes in its go.sum."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+MODULES = Path(__file__).parent
+KUBERNETES = "v1.36.3"
+
+
+@dataclass(frozen=True)
+class Family:
+    """Programs that one Go module builds.
+
+    `programs` maps the program's name to its Go package ("." is the module's own main); `minutes` is how long a
+    build takes with empty caches on two idle cores (measured: docs/cluster.md).
+    """
+
+    name: str
+    programs: dict[str, str]
+    minutes: float
+    tags: str = ""
+    stamps: tuple[str, ...] = ()
+
+    @property
+    def folder(self) -> Path:
+        """Folder with the family's go.mod."""
+        return MODULES / self.name
+
+    @property
+    def flags(self) -> list[str]:
+        """Arguments of `go build` that decide what comes out."""
+        linker = " ".join(["-s", "-w", *(f"-X {stamp}" for stamp in self.stamps)])
+        return [
+            "-trimpath",
+            "-buildvcs=false",
+            f"-ldflags={linker}",
+            *([f"-tags={self.tags}"] if self.tags else []),
+        ]
+
+    @property
+    def key(self) -> str:
+        """Changes when a pin, our own source or a flag changes; names the family's folder in the cache."""
+        digest = hashlib.sha256()
+        for name in ("go.mod", "go.sum", "main.go"):
+            path = self.folder / name
+            digest.update(f"{name}\0".encode() + (path.read_bytes() if path.exists() else b"") + b"\0")
+        digest.update(repr((sorted(self.programs.items()), self.flags)).encode())
+        return f"{self.name}-{digest.hexdigest()[:12]}"
+
+
+def _kubernetes_stamps() -> tuple[str, ...]:
+    """Without them the programs say v0.0.0, and version skew checks between them refuse to work."""
+    major, minor, _ = KUBERNETES.removeprefix("v").split(".")
+    return tuple(
+        f"{package}.{field}={value}"
+        for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
+        for field, value in (
+            ("gitVersion", KUBERNETES), ("gitMajor", major), ("gitMinor", minor), ("gitTreeState", "clean"),
+        )
+    )  # fmt: skip
+
+
+_KUBE_PROGRAMS = (
+    "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl", "kubelet", "kube-proxy",
+)  # fmt: skip
+_CONTAINERD = "github.com/containerd/containerd/v2/cmd"
+
+FAMILIES = {
+    family.name: family
+    for family in (
+        Family("etcd", {"etcd": "go.etcd.io/etcd/server/v3"}, 0.6),
+        Family(
+            "kube",
+            {name: f"k8s.io/kubernetes/cmd/{name}" for name in _KUBE_PROGRAMS},
+            5,
+            stamps=_kubernetes_stamps(),
+        ),
+        Family(
+            "containerd",
+            {name: f"{_CONTAINERD}/{name}" for name in ("containerd", "containerd-shim-runc-v2", "ctr")},
+            1,
+            tags="no_btrfs,no_zfs,no_devmapper,no_aufs",
+        ),
+        Family(
+            "kube-router", {"kube-router": "github.com/cloudnativelabs/kube-router/v2/cmd/kube-router"}, 1.5
+        ),
+        Family("coredns", {"coredns": "."}, 1),
+        Family("helm", {"helm": "helm.sh/helm/v4/cmd/helm"}, 1.5),
+        Family("pause", {"pause": "."}, 0.2),
+        Family("probe", {"probe": "."}, 0.3),
+    )
+}
+
+
+def family_of(program: str) -> Family:
+    """The family that builds `program`. Raises KeyError naming the known ones."""
+    for family in FAMILIES.values():
+        if program in family.programs:
+            return family
+    known = sorted(name for family in FAMILIES.values() for name in family.programs)
+    raise KeyError(f"no tool {program!r}: use one of {', '.join(known)}")
