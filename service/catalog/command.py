@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 from catalog.app import create_catalog
-from catalog.database import DataDirError
+from catalog.database import DataDirError, usable_directory
 from catalog.settings import CatalogSettings
 from prodkit import SettingsError, run
 
@@ -35,6 +36,8 @@ def command(arguments: list[str]) -> int:
         if options.version:
             sys.stdout.write(f"{settings.version}\n")
             return 0
+        if settings.data_dir:
+            usable_directory(Path(settings.data_dir))  # one line now instead of a failed start-up later
         run(create_catalog(settings))
     except (SettingsError, DataDirError) as error:
         sys.stderr.write(f"{error}\n")

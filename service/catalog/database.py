@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from sqlalchemy import event, text
+from sqlalchemy import AsyncAdaptedQueuePool, event, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase
 
@@ -74,7 +74,7 @@ class Database:
     def _place(self) -> Path | None:
         """The database file; None when no directory can be written."""
         if self._data_dir:
-            return _named_directory(Path(self._data_dir)) / _FILE
+            return usable_directory(Path(self._data_dir)) / _FILE
         try:
             self._temporary = Path(tempfile.mkdtemp(prefix="catalog-"))
         except OSError as error:
@@ -89,7 +89,8 @@ class Database:
         return self._temporary / _FILE
 
 
-def _named_directory(directory: Path) -> Path:
+def usable_directory(directory: Path) -> Path:
+    """Make the directory if it is not there; `DataDirError` when it cannot be made or written."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -114,7 +115,11 @@ def _file_engine(file: Path) -> AsyncEngine:
 def _memory_engine() -> AsyncEngine:
     # One connection is the whole database, so there must be exactly one and it must never be replaced.
     return create_async_engine(
-        "sqlite+aiosqlite://", pool_size=1, max_overflow=0, pool_timeout=_BUSY_MS / 1000
+        "sqlite+aiosqlite://",
+        poolclass=AsyncAdaptedQueuePool,
+        pool_size=1,
+        max_overflow=0,
+        pool_timeout=_BUSY_MS / 1000,
     )
 
 

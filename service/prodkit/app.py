@@ -66,6 +66,12 @@ class App(FastAPI):
             openapi=self.openapi,
         )
 
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI description."""
+        if self.openapi_schema is None:
+            self.openapi_schema = problems.describe(super().openapi())
+        return self.openapi_schema
+
     def build_middleware_stack(self) -> ASGIApp:
         """Starlette's hook: our layer goes outside of everything, also of the handler of last errors."""
         return Telemetry(

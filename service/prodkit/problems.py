@@ -100,8 +100,21 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, on_anything)
     app.router.responses = {
         422: {"model": ProblemBody, "description": "A field cannot be used; `errors` names it"},
+        "default": {"model": ProblemBody, "description": "Any other error"},
         **app.router.responses,
     }
+
+
+def describe(openapi: dict[str, Any]) -> dict[str, Any]:
+    """Give the problems in an OpenAPI description their media type; FastAPI writes that of the route."""
+    for operations in openapi.get("paths", {}).values():
+        for operation in operations.values():
+            for response in operation.get("responses", {}).values():
+                content = response.get("content", {})
+                schema = content.get("application/json", {}).get("schema", {})
+                if schema.get("$ref", "").endswith(f"/{ProblemBody.__name__}"):
+                    content[MEDIA_TYPE] = content.pop("application/json")
+    return openapi
 
 
 def _field_name(location: Sequence[int | str]) -> str:
