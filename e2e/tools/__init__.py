@@ -1,6 +1,9 @@
-"""Go programs that the test cluster is made of, from pins, built once into the cache."""
+"""The programs of the test cluster, built once from pinned Go modules into a cache outside the repository.
 
-from e2e.tools.builder import ensure, installed, tool, trim
-from e2e.tools.families import API_LEVEL, FAMILIES, NODE_LEVEL, Family
+`tool("kubectl")` is all that most code needs. `python -m e2e.tools --help` is the same by hand.
+"""
 
-__all__ = ["API_LEVEL", "FAMILIES", "NODE_LEVEL", "Family", "ensure", "installed", "tool", "trim"]
+from e2e.tools.builder import ensure, tool
+from e2e.tools.cache import cache_dir
+
+__all__ = ["cache_dir", "ensure", "tool"]

@@ -1,95 +1,133 @@
-"""Builds families into the cache, once for each content of their pins."""
+"""Build families of tools into the cache, each at most once per content of its pins."""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
-from e2e.cache import cache_folder, locked
 from e2e.progress import CommandError, step
-from e2e.tools.families import FAMILIES, Family
-from e2e.tools.golang import go_program
+from e2e.tools.cache import cache_dir, locked, make_once
+from e2e.tools.pins import FAMILIES, Family, family_of
+from e2e.tools.wheels import GO, wheel_program
 
-
-def installed(family: Family) -> Path:
-    """Folder of the family's programs for the pins as they are now. May not exist yet."""
-    return cache_folder() / "tools" / f"{family.name}-{family.key()}"
-
-
-def ensure(names: Iterable[str]) -> None:
-    """Build what is missing of these families, one after the other: each uses all cores."""
-    missing = [FAMILIES[name] for name in names if not installed(FAMILIES[name]).exists()]
-    for number, family in enumerate(missing, 1):
-        programs = ", ".join(family.programs)
-        title = (
-            f"building {number} of {len(missing)}: {programs} (about {family.minutes:.0f} min on two cores)"
-        )
-        with step(title), locked(cache_folder() / "tools" / f"{family.name}.lock"):
-            if not installed(family).exists():
-                _build(family)
+_OLDEST_GO = (1, 26)
 
 
 def tool(program: str) -> Path:
-    """Path of one program, built first if need be."""
-    family = next((f for f in FAMILIES.values() if program in f.programs), None)
-    if family is None:
-        known = ", ".join(sorted(p for f in FAMILIES.values() for p in f.programs))
-        raise CommandError(f"no tool is called {program!r}: there are {known}")
+    """Path of a program such as `kubectl` or `helm`, built on first use (minutes, with progress)."""
+    family = family_of(program)
     ensure([family.name])
-    return installed(family) / program
+    return _bin(family) / program
 
 
-def trim() -> int:
-    """Remove builds of older pins and Go's build cache. Bytes freed."""
-    keep = {installed(family) for family in FAMILIES.values()}
-    old = [p for p in (cache_folder() / "tools").glob("*-*") if p.is_dir() and p not in keep]
-    freed = 0
-    for folder in [*old, _go_folder() / "build"]:
-        freed += sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
-        shutil.rmtree(folder, ignore_errors=True)
-    return freed
+def ensure(names: Iterable[str]) -> None:
+    """Build those of the families that are not in the cache. Raises CommandError when a build fails."""
+    wanted = list(names)
+    if unknown := [name for name in wanted if name not in FAMILIES]:
+        raise CommandError(f"no tool family {unknown[0]!r}: use one of {', '.join(FAMILIES)}")
+    missing = [FAMILIES[name] for name in wanted if not _bin(FAMILIES[name]).exists()]
+    for number, family in enumerate(missing, 1):
+        _build_once(family, f"{number} of {len(missing)}")
 
 
-def _go_folder() -> Path:
-    return cache_folder() / "go"
+def trim() -> None:
+    """Remove families of older pins and Go's build and module caches (GBs); finished programs stay."""
+    keep = {family.key for family in FAMILIES.values()}
+    for folder in sorted((cache_dir() / "tools").glob("*")):
+        if folder.name not in keep:
+            print(f"removing {folder}")
+            shutil.rmtree(folder)
+    with locked("go.lock"):
+        for folder in (cache_dir() / "go" / "build", cache_dir() / "go" / "mod"):
+            if folder.exists():
+                print(f"removing {folder}")
+                _remove_read_only(folder)
 
 
-def _build(family: Family) -> None:
-    target = installed(family)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-        # Under its final name only when it is whole.
-        output = Path(scratch) / "bin"
-        output.mkdir()
-        for program, package in zip(family.programs, family.targets, strict=True):
-            # One target at a time names each program; the second one finds its dependencies compiled.
-            _go_build(family, package, output / program)
-        output.rename(target)
+def _bin(family: Family) -> Path:
+    return cache_dir() / "tools" / family.key / "bin"
 
 
-def _go_build(family: Family, package: str, output: Path) -> None:
-    command = [
-        go_program(), "build", "-trimpath", f"-tags={','.join(family.tags)}",
-        f"-ldflags={family.linker_flags()}", "-o", output, package,
-    ]  # fmt: skip
-    finished = subprocess.run(
-        command, cwd=family.folder, env=_environment(), capture_output=True, text=True, check=False
+def _build_once(family: Family, position: str) -> None:
+    programs = ", ".join(family.programs)
+    title = f"building {position}: {family.name} ({programs}; {_duration(family)} on two idle cores)"
+    make_once(
+        _bin(family).parent,
+        lambda folder: _build(family, folder / "bin", title),
+        waiting=lambda: print(f"another process builds {family.name}; waiting for it …", flush=True),
     )
-    if finished.returncode:
-        last = finished.stderr.strip().splitlines()[-1:]
-        raise CommandError(f"go build of {output.name} in {family.folder} failed: {''.join(last)}")
 
 
-def _environment() -> dict[str, str]:
+def _duration(family: Family) -> str:
+    return f"about {family.minutes:g} min" if family.minutes >= 1 else f"about {family.minutes * 60:.0f} s"
+
+
+def _build(family: Family, target: Path, title: str) -> None:
+    target.mkdir()
+    # One build at a time: a second one would only take cores and memory from the first.
+    with locked("go.lock"), step(title):
+        for output, packages in _outputs(family, target).items():
+            command = [_go(), "build", *family.flags, "-o", output, *packages]
+            finished = subprocess.run(
+                command, cwd=family.folder, env=_go_environment(), capture_output=True, text=True, check=False
+            )
+            if finished.returncode:
+                shown = "\n".join(finished.stderr.strip().splitlines()[-20:])
+                raise CommandError(
+                    f"go build of {family.name} failed:\n{shown}\n"
+                    f"repeat it with: python -m e2e.tools build {family.name}"
+                )
+
+
+def _outputs(family: Family, target: Path) -> dict[str, list[str]]:
+    """Arguments of -o → packages.
+
+    Go names a program after its folder; one that we name otherwise is built by itself.
+    """
+    outputs: dict[str, list[str]] = {}
+    for program, package in family.programs.items():
+        named_by_go = package.rsplit("/", 1)[-1] == program
+        outputs.setdefault(f"{target}/" if named_by_go else f"{target / program}", []).append(package)
+    return outputs
+
+
+def _go_environment() -> dict[str, str]:
+    """Settings that make a build the same on every machine, whatever the user has set."""
     return {
         **os.environ,
-        "CGO_ENABLED": "0",
         "GOFLAGS": "-mod=readonly",
+        "CGO_ENABLED": "0",
         "GOTOOLCHAIN": "local",
-        "GOCACHE": str(_go_folder() / "build"),
-        "GOMODCACHE": str(_go_folder() / "mod"),
+        "GOWORK": "off",
+        "GOCACHE": str(cache_dir() / "go" / "build"),
+        "GOMODCACHE": str(cache_dir() / "go" / "mod"),
     }
+
+
+@cache
+def _go() -> str:
+    """The machine's Go when it is new enough, else the pinned wheel's."""
+    found = shutil.which("go")
+    if found and _go_version(found) >= _OLDEST_GO:
+        return found
+    return str(wheel_program(GO))
+
+
+def _go_version(program: str) -> tuple[int, int]:
+    environment = {**os.environ, "GOTOOLCHAIN": "local"}
+    command = [program, "version"]
+    finished = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    match = re.search(r"\bgo(\d+)\.(\d+)", finished.stdout)
+    return (int(match[1]), int(match[2])) if match else (0, 0)
+
+
+def _remove_read_only(folder: Path) -> None:
+    """Go makes its module cache read-only; a user who is not root cannot remove it as it is."""
+    for parent, _, _ in os.walk(folder):
+        Path(parent).chmod(0o755)
+    shutil.rmtree(folder)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 def cache_dir() -> Path:
-    """`$PRODUCTIONSERVICE_CACHE`, else `$XDG_CACHE_HOME/productionservice`, else `~/.cache/productionservice`."""
+    """`$PRODUCTIONSERVICE_CACHE`, else `productionservice` under `$XDG_CACHE_HOME` or `~/.cache`."""
     if chosen := os.environ.get("PRODUCTIONSERVICE_CACHE"):
         return Path(chosen).absolute()
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
@@ -21,7 +21,7 @@ def cache_dir() -> Path:
 
 @contextmanager
 def locked(name: str, *, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Hold the cache's lock `name`; calls `waiting` once when another process holds it. The kernel frees it."""
+    """Hold the cache's lock `name`; calls `waiting` once when another process holds it."""
     folder = cache_dir() / "locks"
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / name).open("w") as lock:

