@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 from collections.abc import Generator
 
@@ -31,7 +32,7 @@ def run(app: App) -> None:
     )
     traffic = _listen(settings, "port")
     admin = _listen(settings, "admin_port")
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with traffic, admin, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(app, traffic, admin))
 
 
@@ -82,6 +83,7 @@ async def _serve(app: App, traffic: socket.socket, admin: socket.socket) -> None
         if not server.should_exit:
             raise
         logger.info("stopped before it served")
+        logging.getLogger("uvicorn.error").disabled = True  # start-up ends with a traceback that nobody needs
     finally:
         app.lifecycle.mark_stopped()
         admin_server.should_exit = True

@@ -32,6 +32,12 @@ _REVALIDATE = {"Cache-Control": "no-cache"}
 def products_router(products: ProductService) -> APIRouter:
     """Routes under `/products`."""
     router = APIRouter(prefix="/products", tags=["products"])
+    _add_reads(router, products)
+    _add_writes(router, products)
+    return router
+
+
+def _add_reads(router: APIRouter, products: ProductService) -> None:
 
     @router.get("", summary="List and search")
     async def list_products(
@@ -63,6 +69,8 @@ def products_router(products: ProductService) -> APIRouter:
         response.headers.update({"ETag": _etag(product), **_REVALIDATE})
         return product
 
+
+def _add_writes(router: APIRouter, products: ProductService) -> None:
     @router.post("", summary="Create", status_code=201, responses=_answers(409))
     async def create_product(given: ProductInput, response: Response) -> Product:
         """A new product; `Location` says where it is."""
@@ -89,8 +97,6 @@ def products_router(products: ProductService) -> APIRouter:
     async def delete_product(product_id: ProductId, if_match: IfMatch = None) -> None:
         """Delete, if nobody changed it meanwhile (`If-Match`)."""
         await products.remove(product_id, version=_version(if_match))
-
-    return router
 
 
 _DESCRIPTIONS = {

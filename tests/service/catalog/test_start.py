@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from catalog.settings import CatalogSettings
 from tests.service.processes import ROOT, run_service
 
 ENV = {
@@ -120,8 +122,6 @@ def test_bad_settings_are_one_line_each_and_exit_code_2() -> None:
 
 
 def test_a_taken_port_says_which_setting_to_change() -> None:
-    import socket  # noqa: PLC0415
-
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         done = command(CATALOG_HOST="127.0.0.1", CATALOG_PORT=port)
@@ -131,8 +131,6 @@ def test_a_taken_port_says_which_setting_to_change() -> None:
 
 
 def test_help_has_an_example_and_every_setting() -> None:
-    from catalog.settings import CatalogSettings  # noqa: PLC0415
-
     done = command("--help")
     assert done.returncode == 0
     assert "example:" in done.stdout

@@ -228,3 +228,30 @@ async def _come_for_ever(service: ServiceProcess) -> None:
 async def _ask(connection: Connection) -> None:
     connection.send(request("/fast"))
     await connection.receive()
+
+
+HANGING = """
+import asyncio, contextlib
+from prodkit import Settings, create_app, run
+
+@contextlib.asynccontextmanager
+async def lifespan(app):
+    print('{"event": "hanging"}', flush=True)
+    await asyncio.Event().wait()
+    yield
+
+run(create_app(Settings.load(), lifespan=lifespan))
+"""
+
+
+async def test_a_start_up_that_hangs_can_be_stopped(tmp_path: Path) -> None:
+    async with run_service("-c", HANGING, log=tmp_path / "log", env=ENV, wait=False) as service:
+
+        async def hanging() -> bool:
+            return bool(service.events("hanging"))
+
+        await eventually(hanging, what="the start-up", seconds=20)
+        service.stop()
+        assert await service.wait(3) == 0
+        assert service.events("stopped before it served")
+        assert not [line for line in service.lines() if line.get("level") == "error"]
