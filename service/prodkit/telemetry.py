@@ -147,7 +147,7 @@ class _Exchange:
             elif name == b"user-agent":
                 self.user_agent = value[:_USER_AGENT_CHARS].decode("latin-1")
             elif name == b"content-length" and body_bytes:
-                self.too_large = int(value) > body_bytes  # the HTTP parser let only digits through
+                self.too_large = value.isdigit() and int(value) > body_bytes
             elif name == b"transfer-encoding" and body_bytes:
                 self._body_left = body_bytes
                 self.receive = self._counted
