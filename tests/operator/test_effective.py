@@ -79,7 +79,7 @@ def test_grace_period_is_propagation_and_drain_and_ten_seconds() -> None:
 
 @pytest.mark.parametrize(
     ("replicas", "wanted", "expected"),
-    [(1, None, 1), (2, None, 1), (3, None, 1), (3, 2, 1), (4, 3, 1), (5, 2, 2), (5, 4, 2), (9, 9, 4), (10, 9, 4)],
+    [(1, None, 1), (2, None, 1), (3, None, 1), (3, 2, 1), (4, 3, 1), (5, 2, 2), (5, 4, 2), (9, 9, 4)],
 )  # fmt: skip
 def test_drains_never_take_the_majority(replicas: int, wanted: int | None, expected: int) -> None:
     availability = {} if wanted is None else {"maxUnavailable": wanted}

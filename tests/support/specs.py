@@ -48,7 +48,7 @@ _sources = st.one_of(
     ),
 )
 _variable_names = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,20}", fullmatch=True)
-_variables: st.SearchStrategy[list[dict[str, Any]]] = st.lists(
+_variables = st.lists(
     st.one_of(
         st.fixed_dictionaries({"name": _variable_names, "value": texts}),
         st.fixed_dictionaries({"name": _variable_names, "valueFrom": _sources}),
@@ -64,7 +64,7 @@ _mounts = st.lists(
         st.fixed_dictionaries({"path": st.one_of(paths, st.just(TMP_PATH)), "scratch": _scratch}),
     ),
     max_size=5,
-    unique_by=lambda mount: mount["path"],
+    unique_by=lambda mount: str(mount["path"]),
 )
 _images = st.builds(
     lambda tag, digest, secrets: {"repository": "registry.example/shop/catalog", **tag, **digest, **secrets},
