@@ -153,6 +153,18 @@ class TestReplicas:
         assert [c.ref.kind for c in plan.changes if c.action is Action.DELETED] == ["HorizontalPodAutoscaler"]
 
 
+def test_one_manager_that_drops_the_number_would_reset_it(shop: Shop) -> None:
+    # Why the number has a manager of its own. When this fails, ADR 0004 can be simplified.
+    deployment = children(shop.service({}))["Deployment"]
+    with_number = {**deployment, "spec": {**deployment["spec"], "replicas": 5}}
+    for manifest in (with_number, deployment):
+        flags = ("--server-side", "--force-conflicts", "--field-manager=somebody")
+        shop.cluster.kubectl("apply", *flags, "-f", shop.write([manifest]))
+
+    [live] = shop.live([deployment])
+    assert live["spec"]["replicas"] == 1
+
+
 def test_quantities_are_what_the_api_server_writes(shop: Shop) -> None:
     texts = [
         "0.5",
