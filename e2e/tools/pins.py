@@ -6,13 +6,25 @@ Versions are in each family's go.mod, hashes in its go.sum.
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from e2e.progress import CommandError
 
 MODULES = Path(__file__).parent
-KUBERNETES = "v1.36.3"
+
+
+def pinned(family: str, module: str) -> str:
+    """Version of `module` in the family's go.mod, for example `v1.36.3`."""
+    text = (MODULES / family / "go.mod").read_text()
+    found = re.search(rf"^\s*(?:require )?{re.escape(module)} (v\S+)", text, re.MULTILINE)
+    if not found:
+        raise LookupError(f"{module} is not in {MODULES / family / 'go.mod'}")
+    return found[1]
+
+
+KUBERNETES = pinned("kube", "k8s.io/kubernetes")
 
 
 @dataclass(frozen=True)
@@ -71,6 +83,7 @@ def _kubernetes_stamps() -> tuple[str, ...]:
 _KUBE_PROGRAMS = (
     "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl", "kubelet", "kube-proxy",
 )  # fmt: skip
+_KUBE_ROUTER = "github.com/cloudnativelabs/kube-router/v2"
 _CONTAINERD = "github.com/containerd/containerd/v2/cmd"
 
 FAMILIES = {
@@ -89,9 +102,7 @@ FAMILIES = {
             1,
             tags="no_btrfs,no_zfs,no_devmapper,no_aufs",
         ),
-        Family(
-            "kube-router", {"kube-router": "github.com/cloudnativelabs/kube-router/v2/cmd/kube-router"}, 1.5
-        ),
+        Family("kube-router", {"kube-router": f"{_KUBE_ROUTER}/cmd/kube-router"}, 1.5),
         Family("coredns", {"coredns": "."}, 1),
         Family("helm", {"helm": "helm.sh/helm/v4/cmd/helm"}, 1.5),
         Family("pause", {"pause": "."}, 0.2),

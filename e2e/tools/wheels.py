@@ -53,7 +53,8 @@ def _install(wheel: Wheel, folder: Path) -> None:
     requirements.write_text(f"{wheel.package}=={wheel.version} {pinned}\n")
     command = [
         sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps",
-        "--no-compile", "--require-hashes", "--only-binary=:all:", "--target", str(folder), "-r", str(requirements),
+        "--no-compile", "--require-hashes", "--only-binary=:all:", "--target", str(folder),
+        "--requirement", str(requirements),
     ]  # fmt: skip
     with step(f"installing {wheel.package} {wheel.version} from the Python package index"):
         finished = subprocess.run(command, capture_output=True, text=True, check=False)

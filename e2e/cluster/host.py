@@ -1,0 +1,88 @@
+"""What clusters need of the machine, and what they change on it: put back when the last one goes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+
+from e2e.cluster.rundir import run_root
+from e2e.packages import need
+from e2e.progress import CommandError
+
+CNI_FOLDERS = (Path("/usr/lib/cni"), Path("/opt/cni/bin"))
+# Folders that containerd and the kubelet have built in. Each node mounts its own over them, out of sight of
+# the machine; the mount points have to exist.
+MOUNT_POINTS = (
+    Path("/run/containerd"), Path("/run/nri"), Path("/var/log/containers"),
+    Path("/var/lib/kubelet"), Path("/var/lib/cni"),
+)  # fmt: skip
+# Kernel settings that the kubelet sets for the whole machine.
+_SETTINGS = ("vm/overcommit_memory", "kernel/panic", "kernel/panic_on_oops", "kernel/keys/root_maxkeys",
+             "kernel/keys/root_maxbytes")  # fmt: skip
+_PACKAGES = {
+    "runc": "runc",
+    "ip": "iproute2",
+    "nft": "nftables",
+    "iptables": "iptables",
+    "ipset": "ipset",
+    "conntrack": "conntrack",
+    "nsenter": "util-linux",
+}
+
+
+def need_packages() -> None:
+    """Install what nodes use of Debian. Raises CommandError naming the packages where that cannot be."""
+    plugins = {} if cni_folder() else {str(CNI_FOLDERS[0] / "bridge"): "containernetworking-plugins"}
+    need(_PACKAGES | plugins)
+    with suppress(FileNotFoundError):  # no modprobe: then the kernel has what it has
+        subprocess.run(["modprobe", "br_netfilter"], capture_output=True, check=False)
+    if not Path("/proc/sys/net/bridge/bridge-nf-call-iptables").exists():
+        raise CommandError("the kernel module br_netfilter is missing: load it with modprobe br_netfilter")
+
+
+def cni_folder() -> Path | None:
+    """Where the CNI plugins are."""
+    return next((folder for folder in CNI_FOLDERS if (folder / "bridge").exists()), None)
+
+
+def remember() -> None:
+    """Before the first cluster with nodes: note what is going to change, and make the mount points."""
+    if _memory().exists():
+        return
+    settings = {name: text for name in _SETTINGS if (text := _setting(name)) is not None}
+    missing = [str(folder) for point in MOUNT_POINTS for folder in _missing(point)]
+    _memory().write_text(json.dumps({"settings": settings, "made": missing}))
+    for point in MOUNT_POINTS:
+        point.mkdir(parents=True, exist_ok=True)
+
+
+def restore() -> None:
+    """After the last cluster: put back what `remember` noted."""
+    if not _memory().exists():
+        return
+    noted = json.loads(_memory().read_text())
+    for name, text in noted["settings"].items():
+        if _setting(name) != text:
+            Path("/proc/sys", name).write_text(text)
+    for folder in reversed(noted["made"]):
+        with suppress(OSError):  # somebody else uses it by now
+            Path(folder).rmdir()
+    _memory().unlink()
+
+
+def _memory() -> Path:
+    return run_root() / "host.json"
+
+
+def _setting(name: str) -> str | None:
+    try:
+        return Path("/proc/sys", name).read_text()
+    except FileNotFoundError:
+        return None
+
+
+def _missing(path: Path) -> list[Path]:
+    """Folders that `mkdir -p path` would make, outermost first."""
+    return [folder for folder in reversed([path, *path.parents]) if not folder.exists()]
