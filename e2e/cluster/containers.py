@@ -92,7 +92,7 @@ class Containers:
         return True
 
     def _private_mounts(self) -> str:
-        """Shell text that hides the machine's folders behind the node's own, for one process and its children.
+        """Shell text that hides the machine's folders behind the node's own, for a process and its children.
 
         Shared again afterwards, since volumes with mount propagation need that; the machine sees none of it.
         """

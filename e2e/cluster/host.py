@@ -18,6 +18,7 @@ MOUNT_POINTS = (
     Path("/run/containerd"), Path("/run/nri"), Path("/var/log/containers"),
     Path("/var/lib/kubelet"), Path("/var/lib/cni"),
 )  # fmt: skip
+_NETNS = Path("/run/netns")  # `ip netns` mounts it over itself on first use
 # Kernel settings that the kubelet sets for the whole machine.
 _SETTINGS = ("vm/overcommit_memory", "kernel/panic", "kernel/panic_on_oops", "kernel/keys/root_maxkeys",
              "kernel/keys/root_maxbytes")  # fmt: skip
@@ -52,8 +53,9 @@ def remember() -> None:
     if _memory().exists():
         return
     settings = {name: text for name in _SETTINGS if (text := _setting(name)) is not None}
-    missing = [str(folder) for point in MOUNT_POINTS for folder in _missing(point)]
-    _memory().write_text(json.dumps({"settings": settings, "made": missing}))
+    missing = [str(folder) for point in (*MOUNT_POINTS, _NETNS) for folder in _missing(point)]
+    noted = {"settings": settings, "made": missing, "netns": _NETNS.is_mount()}
+    _memory().write_text(json.dumps(noted))
     for point in MOUNT_POINTS:
         point.mkdir(parents=True, exist_ok=True)
 
@@ -66,6 +68,8 @@ def restore() -> None:
     for name, text in noted["settings"].items():
         if _setting(name) != text:
             Path("/proc/sys", name).write_text(text)
+    if not noted["netns"] and _NETNS.is_mount() and not any(_NETNS.iterdir()):
+        subprocess.run(["umount", _NETNS], capture_output=True, check=False)
     for folder in reversed(noted["made"]):
         with suppress(OSError):  # somebody else uses it by now
             Path(folder).rmdir()

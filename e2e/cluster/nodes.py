@@ -48,7 +48,7 @@ def _start_node(
 ) -> None:
     containerd = _prepare(runtime, startup, archives)
     waited_for = "API server that lets nodes join"
-    api = startup.wait(waited_for, lambda: ready.done() and ready.result(), blame="kube-apiserver")
+    api = startup.wait(waited_for, lambda: ready.result() if ready.done() else None, blame="kube-apiserver")
     _join(runtime, containerd, startup, api)
 
 

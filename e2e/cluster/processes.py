@@ -85,7 +85,13 @@ class Startup:
         return process
 
     def wait(
-        self, what: str, check: Callable[[], T], *, blame: str, timeout: float = 60, interval: float = 0.05
+        self,
+        what: str,
+        check: Callable[[], T | None],
+        *,
+        blame: str,
+        timeout: float = 60,
+        interval: float = 0.05,
     ) -> T:
         """Poll `check` until it gives something true, and return that.
 
