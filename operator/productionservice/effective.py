@@ -151,6 +151,8 @@ def _contradictions(spec: Spec) -> list[str]:
     faults = []
     if spec.image.tag is None and spec.image.digest is None:
         faults.append("spec.image: has neither tag nor digest: write one of them")
+    if spec.image.tag == "latest":
+        faults.append("spec.image.tag: latest means another image tomorrow: write the tag of one build")
     low, high = spec.replicas.min, spec.replicas.max
     if low is not None and high is not None and low > high:
         faults.append(f"spec.replicas: min {low} is more than max {high}: write a max of {low} or more")

@@ -17,6 +17,8 @@ from productionservice.errors import NotOwned, OperatorError, Waiting
 __all__ = ["Action", "Applied", "Change", "Live", "Observed", "Plan", "Ref", "Result", "make_plan"]
 
 DEPLOYMENT = "Deployment"
+SHOWN = 3
+"""Differences that a cause names; it ends up in an Event, which holds 1024 characters."""
 
 
 class Action(StrEnum):
@@ -216,7 +218,8 @@ def _cause(manifest: Manifest, live: Live) -> str:
     if live.digest not in (None, Live(manifest).digest):
         return "spec changed"
     differences = drift(manifest, live.manifest)
-    return f"drift: {'; '.join(differences)}" if differences else ""
+    more = f"; and {len(differences) - SHOWN} more" if len(differences) > SHOWN else ""
+    return f"drift: {'; '.join(differences[:SHOWN])}{more}" if differences else ""
 
 
 def _replicas_change(

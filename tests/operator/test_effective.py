@@ -126,6 +126,10 @@ def test_a_budget_that_is_not_followed_is_a_warning() -> None:
     [
         ({"image": {"repository": "r/c"}}, "spec.image: has neither tag nor digest: write one of them"),
         (
+            {"image": {"repository": "r/c", "tag": "latest"}},
+            "spec.image.tag: latest means another image tomorrow: write the tag of one build",
+        ),
+        (
             {"replicas": {"min": 5, "max": 4}},
             "spec.replicas: min 5 is more than max 4: write a max of 5 or more",
         ),

@@ -102,6 +102,18 @@ def test_a_hand_edit_is_drift_and_names_its_place() -> None:
     assert change_of(plan, "Service").cause == "drift: spec.ports[80/TCP].targetPort: wanted http, found 1234"
 
 
+def test_a_cause_names_a_few_differences_and_counts_the_rest() -> None:
+    service = make_service()
+
+    def edit(found: Manifest) -> None:
+        found["metadata"]["labels"] = {}
+
+    cause = change_of(plan_for(service, observe(*as_live(service, Service=edit))), "Service").cause
+
+    assert cause.count("metadata.labels.") == 3
+    assert cause.endswith("; and 3 more")
+
+
 def test_a_deleted_child_is_created_again() -> None:
     service = make_service()
     plan = plan_for(service, observe(*as_live(service, PodDisruptionBudget=None)))

@@ -26,7 +26,7 @@ quantities = st.one_of(
 addresses = st.sampled_from(
     ["10.20.0.0/16", "192.0.2.10/32", "0.0.0.0/0", "169.0.0.0/8", "2001:db8::/32", "::/0"]
 )
-texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=40)
+texts = st.text(st.characters(exclude_categories=["Cs", "Cc"], include_characters="\n\t"), max_size=40)
 
 
 def _some(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
