@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -17,7 +18,7 @@ from productionservice.api.v1alpha1 import (
     Spec,
     ZoneSpread,
 )
-from productionservice.contract import RESERVE_SECONDS
+from productionservice.contract import CONFIG_ENV, CONFIG_FOLDER, RESERVE_SECONDS
 from productionservice.errors import InvalidSpec
 
 SHORT_DIGEST = 12
@@ -167,7 +168,23 @@ def _contradictions(spec: Spec) -> list[str]:
             "spec.resources.requests.cpu: is missing, and the autoscaler measures CPU use against it: "
             "write an amount such as 100m, or leave out replicas.max"
         )
-    return faults + _bad_peers(spec)
+    return faults + _clashes(spec) + _bad_peers(spec)
+
+
+def _clashes(spec: Spec) -> list[str]:
+    """Names that stand twice. The API server answers a list with such with HTTP 500, as if it were its fault."""
+    lists = {
+        "spec.image.pullSecrets": spec.image.pull_secrets,
+        "spec.env": [CONFIG_ENV, *(variable.name for variable in spec.env)],
+        "spec.mounts": [CONFIG_FOLDER, *(mount.path.rstrip("/") for mount in spec.mounts)],
+    }
+    reserved = {CONFIG_ENV, CONFIG_FOLDER}
+    return [
+        f"{field}: {name} {'is for the operator: remove it' if name in reserved else 'is there twice: remove one'}"
+        for field, names in lists.items()
+        for name, count in Counter(names).items()
+        if count > 1
+    ]
 
 
 def _bad_peers(spec: Spec) -> list[str]:

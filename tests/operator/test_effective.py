@@ -130,6 +130,26 @@ def test_a_budget_that_is_not_followed_is_a_warning() -> None:
             "spec.image.tag: latest means another image tomorrow: write the tag of one build",
         ),
         (
+            {"image": {**IMAGE, "pullSecrets": ["a", "b", "a"]}},
+            "spec.image.pullSecrets: a is there twice: remove one",
+        ),
+        (
+            {"env": [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]},
+            "spec.env: A is there twice: remove one",
+        ),
+        (
+            {"env": [{"name": "PRODUCTIONSERVICE_CONFIG", "value": "1"}]},
+            "spec.env: PRODUCTIONSERVICE_CONFIG is for the operator: remove it",
+        ),
+        (
+            {"mounts": [{"path": "/a", "secret": "x"}, {"path": "/a/", "secret": "y"}]},
+            "spec.mounts: /a is there twice: remove one",
+        ),
+        (
+            {"mounts": [{"path": "/etc/productionservice", "secret": "x"}]},
+            "spec.mounts: /etc/productionservice is for the operator: remove it",
+        ),
+        (
             {"replicas": {"min": 5, "max": 4}},
             "spec.replicas: min 5 is more than max 4: write a max of 5 or more",
         ),
