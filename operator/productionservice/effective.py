@@ -172,15 +172,15 @@ def _contradictions(spec: Spec) -> list[str]:
 
 
 def _clashes(spec: Spec) -> list[str]:
-    """Names that stand twice. The API server answers a list with such with HTTP 500, as if it were its fault."""
+    """Names that stand twice. The API server answers those with HTTP 500, as if it were its fault."""
     lists = {
         "spec.image.pullSecrets": spec.image.pull_secrets,
         "spec.env": [CONFIG_ENV, *(variable.name for variable in spec.env)],
         "spec.mounts": [CONFIG_FOLDER, *(mount.path.rstrip("/") for mount in spec.mounts)],
     }
-    reserved = {CONFIG_ENV, CONFIG_FOLDER}
+    reserved = dict.fromkeys((CONFIG_ENV, CONFIG_FOLDER), "is for the operator: remove it")
     return [
-        f"{field}: {name} {'is for the operator: remove it' if name in reserved else 'is there twice: remove one'}"
+        f"{field}: {name} {reserved.get(name, 'is there twice: remove one')}"
         for field, names in lists.items()
         for name, count in Counter(names).items()
         if count > 1
