@@ -54,7 +54,7 @@ def remember() -> None:
         return
     settings = {name: text for name in _SETTINGS if (text := _setting(name)) is not None}
     missing = [str(folder) for point in (*MOUNT_POINTS, _NETNS) for folder in _missing(point)]
-    noted = {"settings": settings, "made": missing, "netns": _NETNS.is_mount()}
+    noted = {"settings": settings, "made": missing, "netns": _is_mount(_NETNS)}
     _memory().write_text(json.dumps(noted))
     for point in MOUNT_POINTS:
         point.mkdir(parents=True, exist_ok=True)
@@ -68,7 +68,7 @@ def restore() -> None:
     for name, text in noted["settings"].items():
         if _setting(name) != text:
             Path("/proc/sys", name).write_text(text)
-    if not noted["netns"] and _NETNS.is_mount() and not any(_NETNS.iterdir()):
+    if not noted["netns"] and _is_mount(_NETNS) and not any(_NETNS.iterdir()):
         subprocess.run(["umount", _NETNS], capture_output=True, check=False)
     for folder in reversed(noted["made"]):
         with suppress(OSError):  # somebody else uses it by now
@@ -78,6 +78,11 @@ def restore() -> None:
 
 def _memory() -> Path:
     return run_root() / "host.json"
+
+
+def _is_mount(path: Path) -> bool:
+    """Also true for a folder that is mounted over itself, as this one is; Path.is_mount compares devices."""
+    return any(line.split()[4] == str(path) for line in Path("/proc/self/mountinfo").read_text().splitlines())
 
 
 def _setting(name: str) -> str | None:

@@ -73,12 +73,10 @@ class ClusterSpec:
             )
         if self.slot not in SLOTS:
             raise CommandError(f"slot {self.slot}: use {SLOTS.start} to {SLOTS.stop - 1}")
-        allowed = {Level.API: range(1), Level.NODE: range(1, 2), Level.NODES: range(2, MOST_NODES + 1)}[
-            self.level
-        ]
-        if self.node_count not in allowed:
-            wanted = f"{allowed.start} to {allowed.stop - 1}" if len(allowed) > 1 else f"{allowed.start}"
-            raise CommandError(f"--nodes {self.node_count}: level {self.level} has {wanted}")
+        least, most = {Level.API: (0, 0), Level.NODE: (1, 1), Level.NODES: (2, MOST_NODES)}[self.level]
+        if not least <= self.node_count <= most:
+            wanted = f"use {least} to {most}" if least < most else f"it has {least}, leave the number out"
+            raise CommandError(f"{self.node_count} nodes at level {self.level}: {wanted}")
 
     @property
     def block(self) -> str:

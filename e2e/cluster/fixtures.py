@@ -1,0 +1,75 @@
+"""pytest plugin: clusters for a whole session, a namespace for each test.
+
+A session brings up its own clusters and takes them down. With `E2E_REUSE=1` it uses those that are up,
+brings up the others, and leaves all of them: for work on tests. After a failed session the components' logs
+are kept, and the summary says where.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from e2e.cluster.providers import Cluster, open_cluster, provider
+from e2e.cluster.spec import Level
+
+_SAVED_LOGS = pytest.StashKey[list[Path]]()
+_FIXTURES = ("nodes_cluster", "node_cluster", "api_cluster")
+_RESTRICTED = "pod-security.kubernetes.io/enforce=restricted"
+
+
+@pytest.fixture(scope="session")
+def api_cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """A cluster with a real API server and controllers; pods stay pending."""
+    yield from _session_cluster(request, Level.API)
+
+
+@pytest.fixture(scope="session")
+def node_cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """A cluster with a node: pods run, and reach each other as network policies allow."""
+    yield from _session_cluster(request, Level.NODE)
+
+
+@pytest.fixture(scope="session")
+def nodes_cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """A cluster with two nodes in two zones."""
+    yield from _session_cluster(request, Level.NODES)
+
+
+@pytest.fixture
+def namespace(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Name of a namespace of the test's own, with Pod Security *restricted* enforced.
+
+    It is in the cluster whose fixture the test asks for as well.
+    """
+    cluster: Cluster = request.getfixturevalue(next(f for f in _FIXTURES if f in request.fixturenames))
+    name = f"test-{uuid.uuid4().hex[:8]}"
+    cluster.kubectl("create", "namespace", name)
+    cluster.kubectl("label", "namespace", name, _RESTRICTED)
+    yield name
+    cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say where the logs of the clusters are after a failure."""
+    for folder in config.stash.get(_SAVED_LOGS, []):
+        terminalreporter.write_line(f"logs of the cluster's components: {folder}")
+
+
+def _session_cluster(request: pytest.FixtureRequest, level: Level) -> Iterator[Cluster]:
+    # One kind or existing cluster has nodes enough for every level.
+    name = f"e2e-{level}" if provider() == "ours" else "e2e"
+    cluster = open_cluster(name, level)
+    reuse = os.environ.get("E2E_REUSE") == "1"
+    if not reuse and provider() == "ours":
+        cluster.delete()
+    cluster.create()
+    yield cluster
+    if request.session.testsfailed and (saved := cluster.save_logs()):
+        request.config.stash.setdefault(_SAVED_LOGS, []).append(saved)
+    if not reuse:
+        cluster.delete()

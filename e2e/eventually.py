@@ -1,0 +1,27 @@
+"""Waiting for the world to become as it should, instead of sleeping and hoping."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def eventually(check: Callable[[], T], *, timeout: float = 30.0, interval: float = 0.2) -> T:
+    """Call `check` until it returns without an error, and return its value.
+
+    Only what may get better by waiting is waited for: failed assertions, missing keys, refused connections and
+    failed commands. After `timeout` seconds the last such error is raised, with the time in its notes.
+    """
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            return check()
+        except (AssertionError, LookupError, OSError, subprocess.CalledProcessError) as error:
+            if time.monotonic() > deadline:
+                error.add_note(f"still so after {timeout:.0f} s")
+                raise
+        time.sleep(interval)
