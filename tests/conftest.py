@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import settings
 
+pytest_plugins = ["e2e.cluster.fixtures"]
+
 # A loaded machine is no bug: only what an example does counts, not how long it takes.
 settings.register_profile("project", deadline=None)
 settings.load_profile("project")
