@@ -1,4 +1,4 @@
-"""The only source of labels and annotations. Selectors and recommended labels are different sets on purpose."""
+"""The only source of labels and annotations. Selectors and recommended labels are different sets."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ WEB = "web"
 FIELD_MANAGER = "productionservice-operator"
 """Field manager of every child write."""
 REPLICAS_MANAGER = "productionservice-operator-replicas"
-"""Owns `spec.replicas` of the Deployment alone, so that leaving it to an autoscaler never resets it (ADR 0004)."""
+"""Owns `spec.replicas` of the Deployment alone: leaving it to an autoscaler never resets it (ADR 0004)."""
 STATUS_MANAGER = "productionservice-operator-status"
 
 APPLIED_DIGEST = f"{DOMAIN}/applied-digest"
-"""Annotation on each child: digest of the manifest applied last. It reveals fields that left the desired manifest."""
+"""Annotation on each child: digest of the manifest applied last. It reveals fields that left the manifest."""
 CONFIG = f"{DOMAIN}/config"
 """Annotation on each pod: the document handed to the service (ADR 0003)."""
 
 
 def selector_labels(service: str) -> dict[str, str]:
-    """Labels that select the serving pods of one ProductionService. Frozen for ever: selectors are immutable."""
+    """Labels that select the serving pods of one service. Frozen for ever: selectors are immutable."""
     return {SERVICE: service, COMPONENT: WEB}
 
 
