@@ -19,6 +19,7 @@ from e2e.cluster.spec import Level
 
 _SAVED_LOGS = pytest.StashKey[list[Path]]()
 _FIXTURES = ("nodes_cluster", "node_cluster", "api_cluster")
+_OWN_TESTS = "test_own_cluster.py"
 _RESTRICTED = "pod-security.kubernetes.io/enforce=restricted"
 
 
@@ -52,6 +53,15 @@ def namespace(request: pytest.FixtureRequest) -> Iterator[str]:
     cluster.kubectl("label", "namespace", name, _RESTRICTED)
     yield name
     cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out, and count as deselected, what tests our own cluster's insides when another one is used."""
+    if provider() == "ours":
+        return
+    inside = [item for item in items if item.path.name == _OWN_TESTS]
+    config.hook.pytest_deselected(items=inside)
+    items[:] = [item for item in items if item not in inside]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
