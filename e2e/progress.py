@@ -19,19 +19,19 @@ class CommandError(Exception):
 def step(title: str) -> Iterator[None]:
     """Print `title`, a sign of life every 20 s, and the time at the end."""
     started = time.monotonic()
-    print(f"• {title} …", flush=True)
+    print(f"• {title} …", file=sys.stderr, flush=True)
     finished = threading.Event()
     watcher = threading.Thread(target=_signs_of_life, args=(title, started, finished), daemon=True)
     watcher.start()
     try:
         yield
     except BaseException:
-        print(f"✗ {title}: failed after {clock(started)}", flush=True)
+        print(f"✗ {title}: failed after {clock(started)}", file=sys.stderr, flush=True)
         raise
     finally:
         finished.set()
         watcher.join()
-    print(f"✓ {title}: {clock(started)}", flush=True)
+    print(f"✓ {title}: {clock(started)}", file=sys.stderr, flush=True)
 
 
 def clock(started: float) -> str:
@@ -52,4 +52,4 @@ def run_command(main: object) -> int:
 
 def _signs_of_life(title: str, started: float, finished: threading.Event) -> None:
     while not finished.wait(_STILL_THERE):
-        print(f"  … {title}: {clock(started)}", flush=True)
+        print(f"  … {title}: {clock(started)}", file=sys.stderr, flush=True)

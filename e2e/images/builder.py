@@ -33,9 +33,13 @@ def build_image(name: str, tag: str) -> Path:
     if name not in RECIPES:
         raise CommandError(f"no image is called {name!r}: there are {' and '.join(RECIPES)}")
     recipe = RECIPES[name]
-    target = cache_dir() / "images" / f"{name}-{tag}-{recipe.key()}"
-    build = _build_by_docker if docker_answers() else _build_by_buildah
-    make_once(target, lambda folder: build(recipe, tag, folder / "image.tar"))
+    images = cache_dir() / "images"
+    target = images / f"{name}-{tag}-{recipe.key()}"
+    if not target.exists():
+        build = _build_by_docker if docker_answers() else _build_by_buildah
+        make_once(target, lambda folder: build(recipe, tag, folder / "image.tar"))
+        for outdated in set(images.glob(f"{name}-{tag}-*")) - {target}:
+            shutil.rmtree(outdated, ignore_errors=True)
     return target / "image.tar"
 
 
