@@ -1,0 +1,114 @@
+"""The operator's own settings, read from the environment once at start. The only reader of `os.environ`."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+PREFIX = "PRODUCTIONSERVICE_OPERATOR_"
+_LISTS = frozenset({"namespaces"})
+_NAME = re.compile(r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
+
+
+class ConfigError(Exception):
+    """The environment holds a value that cannot be used. The message names the variable and what to write."""
+
+
+class OperatorConfig(BaseModel):
+    """Everything that can be set from outside. Each field is the variable PREFIX + its name in capitals."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    namespaces: tuple[str, ...] = ()
+    """Namespaces to work in, separated by commas. Empty: all of the cluster."""
+    workers: Annotated[int, Field(ge=1, le=64)] = 8
+    """Passes that run at the same time."""
+    leader_election: bool = True
+    """False only where a single replica is certain, for example on a laptop."""
+    lease_name: Annotated[str, Field(min_length=1, max_length=253)] = "productionservice-operator"
+    """Name of the Lease that replicas compete for."""
+    lease_namespace: str = ""
+    """Namespace of the Lease. Default: the pod's own, or `default` outside a cluster."""
+    identity: str = Field(default_factory=lambda: f"{socket.gethostname()}_{uuid.uuid4().hex[:8]}")
+    """Name of this replica in the Lease. Unique a process: a restarted container must not inherit a Lease."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least level that is written."""
+    http_host: str = "0.0.0.0"  # noqa: S104 - kubelet and Prometheus call from outside the pod
+    """Address of /healthz, /readyz and /metrics."""
+    http_port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    """Port of the three; 0 takes a free one."""
+    resync_seconds: Annotated[float, Field(ge=10, le=86400)] = 600
+    """Time between two looks at everything, jittered by a tenth."""
+    dns_namespace: str = "kube-system"
+    """Namespace of the cluster's DNS pods; services may always talk to them."""
+    dns_labels: Mapping[str, str] = Field(default_factory=lambda: {"k8s-app": "kube-dns"})
+    """Labels of the cluster's DNS pods, as `key=value,key=value`."""
+    kubeconfig: Path | None = None
+    """Kubeconfig to log in with. Default: KUBECONFIG, else the pod's service account."""
+    api_host: str = ""
+    """Address of the API server inside a cluster: KUBERNETES_SERVICE_HOST and _PORT."""
+
+    @field_validator("namespaces")
+    @classmethod
+    def _namespaces_are_names(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        wrong = [name for name in names if not _NAME.match(name)]
+        if wrong:
+            raise ValueError(f"`{wrong[0]}` is no name of a namespace: write names separated by commas")
+        return names
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] | None = None) -> Self:
+        """Read the configuration. Raises ConfigError; an unknown variable with our prefix is an error too."""
+        env = os.environ if environ is None else environ
+        values: dict[str, Any] = {
+            "lease_namespace": _own_namespace(),
+            **_cluster_address(env),
+            **{k[len(PREFIX) :].lower(): v for k, v in env.items() if k.startswith(PREFIX)},
+        }
+        if "kubeconfig" not in values and env.get("KUBECONFIG"):
+            values["kubeconfig"] = env["KUBECONFIG"]
+        for name in _LISTS & values.keys():
+            values[name] = tuple(part.strip() for part in values[name].split(",") if part.strip())
+        if "dns_labels" in values:
+            values["dns_labels"] = _pairs(f"{PREFIX}DNS_LABELS", values["dns_labels"])
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise ConfigError("; ".join(_line(fault) for fault in error.errors())) from error
+
+
+SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+"""Where the kubelet puts token, CA and namespace of a pod's service account."""
+
+
+def _own_namespace() -> str:
+    file = SERVICE_ACCOUNT / "namespace"
+    return file.read_text().strip() if file.exists() else "default"
+
+
+def _cluster_address(env: Mapping[str, str]) -> dict[str, str]:
+    host, port = env.get("KUBERNETES_SERVICE_HOST"), env.get("KUBERNETES_SERVICE_PORT", "443")
+    if not host:
+        return {}
+    return {"api_host": f"[{host}]:{port}" if ":" in host else f"{host}:{port}"}
+
+
+def _pairs(variable: str, text: str) -> dict[str, str]:
+    pairs = [part.strip().partition("=") for part in text.split(",") if part.strip()]
+    if not pairs or not all(key and sign for key, sign, _ in pairs):
+        raise ConfigError(f"{variable}: `{text}` is no list of labels: write key=value,key=value")
+    return {key: value for key, _, value in pairs}
+
+
+def _line(fault: Mapping[str, Any]) -> str:
+    name = f"{PREFIX}{str(fault['loc'][0]).upper()}"
+    if fault["type"] == "extra_forbidden":
+        return f"{name}: there is no such setting: see --help"
+    return f"{name}: `{fault['input']}`: {fault['msg']}"

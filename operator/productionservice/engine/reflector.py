@@ -1,0 +1,99 @@
+"""Keeps a Store equal to what the API server has of one kind: list once, then watch, for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+import structlog
+
+from productionservice import metrics
+from productionservice.engine.answers import Expired
+from productionservice.engine.client import Client, Resource, WatchEvent
+from productionservice.engine.store import Delta, Store
+from productionservice.errors import OperatorError
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+BACKOFF_FIRST, BACKOFF_MOST = 0.5, 30.0
+"""Seconds between tries while the API server does not answer."""
+
+
+def backoff(failures: int) -> float:
+    """Seconds to wait after so many failures in a row: doubled each time, a random half of it taken off."""
+    return min(BACKOFF_FIRST * 2.0 ** min(failures - 1, 16), BACKOFF_MOST) * random.uniform(0.5, 1)  # noqa: S311 - jitter
+
+
+class Reflector(Generic[T]):
+    """One kind, in one namespace or in all. `on_change` gets each change once, relisted deletions included."""
+
+    def __init__(
+        self, client: Client, resource: Resource, store: Store[T], on_change: Callable[[Delta[T]], None], *,
+        namespace: str | None = None, selector: str = "",
+    ) -> None:  # fmt: skip
+        self._client, self._store, self._on_change = client, store, on_change
+        self._namespace, self._selector = namespace, selector
+        self.resource = resource
+        self.synced = asyncio.Event()
+        """Set once the first list is in the store."""
+        self._version = ""
+        self._heard = time.monotonic()
+
+    @property
+    def age(self) -> float:
+        """Seconds since the API server said anything on this watch, bookmarks included."""
+        return time.monotonic() - self._heard
+
+    async def run(self) -> None:
+        """Never returns; only cancelling ends it."""
+        failures = 0
+        while True:
+            heard = self._heard
+            try:
+                if not self._version:
+                    await self._list()
+                await self._watch()
+                failures = 0
+            except Expired:
+                log.info("the watch is too old: listing again", resource=self.resource.plural)
+                self._version = ""
+            except OperatorError as error:
+                # A stream that delivered something before it broke is a new failure, not one more.
+                failures = 1 if self._heard > heard else failures + 1
+                log.warning(
+                    "the watch broke", resource=self.resource.plural, failures=failures, error=str(error)
+                )
+                await asyncio.sleep(backoff(failures))
+
+    async def _list(self) -> None:
+        items, version = await self._client.list(self.resource, self._namespace, self._selector)
+        metrics.INFORMER_RELISTS.labels(self.resource.plural).inc()
+        self._listen()
+        for delta in self._store.replace(items, version, self._namespace):
+            self._on_change(delta)
+        self._version = version
+        self.synced.set()
+
+    async def _watch(self) -> None:
+        events = self._client.watch(self.resource, self._namespace, self._selector, self._version)
+        async for event in events:
+            self._listen()
+            delta = self._take(event)
+            if delta is not None:
+                self._on_change(delta)
+            self._version = event.object["metadata"]["resourceVersion"]
+        # The server ends a watch after its time. One that it ends at once must not become a busy loop.
+        await asyncio.sleep(random.uniform(0, 0.1))  # noqa: S311 - jitter
+
+    def _take(self, event: WatchEvent) -> Delta[T] | None:
+        if event.type == "BOOKMARK":
+            return None
+        return self._store.remove(event.object) if event.type == "DELETED" else self._store.put(event.object)
+
+    def _listen(self) -> None:
+        self._heard = time.monotonic()
+        metrics.INFORMER_OBJECTS.labels(self.resource.plural).set(len(self._store))

@@ -1,0 +1,57 @@
+"""Lists all services now and then: the backstop for what a stream of events may lose, and the slow heartbeat."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+
+import structlog
+
+from productionservice.engine.answers import NotFound
+from productionservice.engine.caches import PARENTS, Caches
+from productionservice.engine.client import Client
+from productionservice.engine.reflector import backoff
+from productionservice.engine.triggers import Triggers
+from productionservice.errors import OperatorError
+
+log = structlog.get_logger(__name__)
+
+JITTER = 0.1
+"""Part of the interval: replicas and restarts do not fall into step."""
+
+
+class Resync:
+    """kopf delivers no deletions that happened while its watch was interrupted (measured): a list finds them."""
+
+    def __init__(
+        self, client: Client, caches: Caches, triggers: Triggers, *, namespaces: Sequence[str], seconds: float
+    ) -> None:
+        self._client, self._caches, self._triggers = client, caches, triggers
+        self._namespaces: Sequence[str | None] = namespaces or [None]
+        self._seconds = seconds
+        self.synced = asyncio.Event()
+        """Set once all services are known."""
+
+    async def run(self) -> None:
+        """Never returns; only cancelling ends it."""
+        failures = 0
+        while True:
+            try:
+                await self._list()
+                failures = 0
+            except OperatorError as error:
+                failures += 1
+                hint = "install the CRD" if isinstance(error, NotFound) else "see the error"
+                log.warning("services cannot be listed", todo=hint, failures=failures, error=str(error))
+                await asyncio.sleep(backoff(failures))
+                continue
+            self._triggers.resync()
+            self.synced.set()
+            await asyncio.sleep(self._seconds * random.uniform(1 - JITTER, 1 + JITTER))  # noqa: S311 - jitter
+
+    async def _list(self) -> None:
+        for namespace in self._namespaces:
+            items, version = await self._client.list(PARENTS, namespace)
+            for delta in self._caches.parents.replace(items, version, namespace):
+                self._triggers.parent(delta)

@@ -1,0 +1,137 @@
+"""Objects of one kind in memory, as informers and our own writes saw them last. Never goes back in time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+Name = tuple[str, str]
+"""Namespace and name."""
+Group = tuple[str, ...]
+"""What objects are looked up by together, such as ("service", namespace, name)."""
+
+
+@dataclass(frozen=True)
+class Entry(Generic[T]):
+    """One object: what is kept of it, and which version of it that is."""
+
+    uid: str
+    version: int
+    value: T
+    groups: tuple[Group, ...]
+
+
+@dataclass(frozen=True)
+class Delta(Generic[T]):
+    """One change of the store. `old` is None for a new object, `new` for one that is gone."""
+
+    name: Name
+    old: Entry[T] | None
+    new: Entry[T] | None
+
+    @property
+    def groups(self) -> set[Group]:
+        """Groups that are concerned, before or after."""
+        return {group for entry in (self.old, self.new) if entry for group in entry.groups}
+
+
+class Store(Generic[T]):
+    """`project` says what is kept of a body, `group` under what it is found."""
+
+    def __init__(
+        self,
+        project: Callable[[dict[str, Any]], T],
+        group: Callable[[Mapping[str, Any]], tuple[Group, ...]],
+    ) -> None:
+        self._project, self._group = project, group
+        self._entries: dict[Name, Entry[T]] = {}
+        self._members: dict[Group, set[Name]] = {}
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def get(self, name: Name) -> T | None:
+        """What is kept of one object, None when there is none."""
+        entry = self._entries.get(name)
+        return entry.value if entry else None
+
+    def names(self) -> list[Name]:
+        """All objects."""
+        return list(self._entries)
+
+    def members(self, group: Group) -> list[tuple[Name, T]]:
+        """The objects of a group, by name."""
+        return [(name, self._entries[name].value) for name in sorted(self._members.get(group, ()))]
+
+    def put(self, body: dict[str, Any]) -> Delta[T] | None:
+        """Take in an object. None when it is not newer than what is known: an echo, or a late answer."""
+        metadata = body["metadata"]
+        name, version = _name(metadata), _version(metadata)
+        old = self._entries.get(name)
+        if old is not None and version <= old.version:
+            return None
+        entry = Entry(metadata["uid"], version, self._project(body), self._group(body))
+        self._forget(name)
+        self._entries[name] = entry
+        for group in entry.groups:
+            self._members.setdefault(group, set()).add(name)
+        return Delta(name, old, entry)
+
+    def remove(self, body: Mapping[str, Any]) -> Delta[T] | None:
+        """Take note that an object is gone. None when it is not known, or a newer one is."""
+        metadata = body["metadata"]
+        return self.discard(_name(metadata), before=_version(metadata))
+
+    def discard(self, name: Name, *, before: int) -> Delta[T] | None:
+        """Drop an object unless it is newer than version `before`."""
+        old = self._entries.get(name)
+        if old is None or old.version > before:
+            return None
+        self._forget(name)
+        return Delta(name, old, None)
+
+    def replace(
+        self, bodies: Iterable[dict[str, Any]], version: str, namespace: str | None
+    ) -> list[Delta[T]]:
+        """Take in a complete list made at `version`: what is not in it, and not newer, has been deleted meanwhile.
+
+        Without this, objects deleted while a watch was interrupted would stay for ever. With a `namespace` the list
+        was of that one only.
+        """
+        listed: set[Name] = set()
+        deltas: list[Delta[T] | None] = []
+        for body in bodies:
+            listed.add(_name(body["metadata"]))
+            deltas.append(self.put(body))
+        at = _number(version)
+        gone = [n for n in self._entries if n not in listed and (namespace is None or n[0] == namespace)]
+        deltas += [self.discard(name, before=at) for name in gone]
+        return [delta for delta in deltas if delta is not None]
+
+    def _forget(self, name: Name) -> None:
+        entry = self._entries.pop(name, None)
+        for group in entry.groups if entry else ():
+            members = self._members[group]
+            members.discard(name)
+            if not members:
+                del self._members[group]
+
+
+def without_managed_fields(body: dict[str, Any]) -> dict[str, Any]:
+    """An object without the record of who owns which field: often half of its size, and never read."""
+    return {**body, "metadata": {k: v for k, v in body["metadata"].items() if k != "managedFields"}}
+
+
+def _name(metadata: Mapping[str, Any]) -> Name:
+    return (metadata["namespace"], metadata["name"])
+
+
+def _version(metadata: Mapping[str, Any]) -> int:
+    return _number(metadata["resourceVersion"])
+
+
+def _number(version: str) -> int:
+    """Resource versions are comparable as numbers (Kubernetes 1.35 says so; etcd's always were)."""
+    return int(version)

@@ -1,0 +1,63 @@
+"""From what happened to whom to look at: every event becomes a key in the queue, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from productionservice.engine.caches import Caches
+from productionservice.engine.client import Body
+from productionservice.engine.queue import AsyncQueue, Lane
+from productionservice.engine.store import Delta
+
+POD_DEBOUNCE_SECONDS = 0.1
+"""A rollout changes many pods many times within moments: one pass sees them all."""
+
+
+class Triggers:
+    """Before `warm`, everything is news only because we have just started: it goes to the low lane."""
+
+    def __init__(self, caches: Caches, queue: AsyncQueue) -> None:
+        self._caches, self._queue = caches, queue
+        self.warm = False
+
+    def parent_event(self, kind: str | None, body: Body) -> None:
+        """An event of the ProductionService stream; `kind` is None for objects of a list."""
+        parents = self._caches.parents
+        delta = parents.remove(body) if kind == "DELETED" else parents.put(body)
+        if delta is not None:
+            self.parent(delta)
+
+    def parent(self, delta: Delta[Body]) -> None:
+        """A service is new, changed or gone. A new spec is urgent, our own status is not."""
+        old, new = (_generation(entry.value) if entry else None for entry in (delta.old, delta.new))
+        self._queue.add(delta.name, self._lane(routine=old == new), trigger="service")
+
+    def child(self, delta: Delta[Body]) -> None:
+        """A child is new, changed or gone."""
+        self._wake(delta, "child", 0.0)
+
+    def pod(self, delta: Delta[Any]) -> None:
+        """A pod is new, changed or gone. Most changes of a pod do not concern us."""
+        if delta.old is None or delta.new is None or delta.old.value != delta.new.value:
+            self._wake(delta, "pod", POD_DEBOUNCE_SECONDS)
+
+    def resync(self) -> None:
+        """Look at everything, when there is nothing better to do."""
+        for key in self._caches.parents.names():
+            self._queue.add(key, Lane.RESYNC, trigger="resync")
+
+    def _wake(self, delta: Delta[Any], trigger: str, delay: float) -> None:
+        for group in delta.groups:
+            keys = [group[1:]] if group[0] == "service" else self._caches.parent_of(group[1])
+            for namespace, name in keys:
+                if self._caches.parents.get((namespace, name)) is not None:
+                    self._queue.add((namespace, name), self._lane(), delay=delay, trigger=trigger)
+
+    def _lane(self, *, routine: bool = False) -> Lane:
+        return Lane.RESYNC if routine or not self.warm else Lane.EDIT
+
+
+def _generation(body: Mapping[str, Any]) -> tuple[Any, ...]:
+    metadata = body["metadata"]
+    return (metadata["uid"], metadata.get("generation"), metadata.get("deletionTimestamp"))

@@ -1,0 +1,108 @@
+"""Workers: take a key, run a pass, and let its outcome decide when to look again."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+
+import structlog
+from structlog.contextvars import bound_contextvars
+
+from productionservice import metrics
+from productionservice.engine.queue import AsyncQueue, Key, Lane, Work
+from productionservice.errors import Permanent, Transient, Waiting
+
+log = structlog.get_logger(__name__)
+
+Reconcile = Callable[[Key], Awaitable[float | None]]
+"""One pass. Returns the seconds until the next look, None when an event will say so; raises OperatorError."""
+
+
+class Workers:
+    """`count` tasks that wait for `gate` and then reconcile until the queue is closed."""
+
+    def __init__(self, queue: AsyncQueue, reconcile: Reconcile, count: int) -> None:
+        self._queue, self._reconcile, self._count = queue, reconcile, count
+        self._tasks: list[asyncio.Task[None]] = []
+        metrics.WORKERS_MAX.labels(metrics.CONTROLLER).set(count)
+
+    def start(self, gate: Callable[[], Awaitable[object]]) -> None:
+        """Start the tasks; each waits for `gate` (synced, and leading) first."""
+        self._tasks = [asyncio.create_task(self._run(gate), name=f"worker-{n}") for n in range(self._count)]
+
+    @property
+    def tasks(self) -> list[asyncio.Task[None]]:
+        """The running tasks, to be supervised."""
+        return list(self._tasks)
+
+    async def drain(self, seconds: float) -> None:
+        """Take nothing new, let running passes finish for at most `seconds`, then cancel them."""
+        self._queue.close()
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=seconds)
+            if late:
+                log.warning("passes were cut short", count=len(late))
+        await self.stop()
+
+    async def stop(self) -> None:
+        """End at once: after a lost Lease each further write could be another leader's."""
+        self._queue.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _run(self, gate: Callable[[], Awaitable[object]]) -> None:
+        await gate()
+        while (work := await self._queue.get()) is not None:
+            with (
+                bound_contextvars(
+                    namespace=work.key[0],
+                    name=work.key[1],
+                    trigger=work.trigger,
+                    reconcile_id=uuid.uuid4().hex[:12],
+                ),
+                metrics.WORKERS_ACTIVE.labels(metrics.CONTROLLER).track_inprogress(),
+            ):
+                started = time.monotonic()
+                try:
+                    await self._one(work)
+                finally:
+                    self._queue.done(work.key)
+                    metrics.RECONCILE_TIME.labels(metrics.CONTROLLER).observe(time.monotonic() - started)
+
+    async def _one(self, work: Work) -> None:
+        """One pass and its fate."""
+        try:
+            again = await self._reconcile(work.key)
+        except Waiting as error:
+            self._later(work.key, error.seconds)
+        except Transient as error:
+            delay = self._queue.retry(work.key, work.lane, at_least=error.retry_after or 0.0)
+            _count("error")
+            log.warning("the pass failed: it is tried again", seconds=round(delay, 1), error=str(error))
+        except Permanent as error:
+            self._queue.succeeded(work.key)
+            _count("error")
+            log.warning("the pass cannot succeed until an object is edited", error=str(error))
+        except Exception:
+            # One service must never take the operator down; the others go on.
+            metrics.RECONCILE_PANICS.labels(metrics.CONTROLLER).inc()
+            delay = self._queue.retry(work.key, work.lane)
+            _count("error")
+            log.exception("the pass ended in an unforeseen error: it is tried again", seconds=round(delay, 1))
+        else:
+            self._later(work.key, again)
+
+    def _later(self, key: Key, seconds: float | None) -> None:
+        self._queue.succeeded(key)
+        _count("success" if seconds is None else "requeue_after")
+        if seconds is not None:
+            self._queue.add(key, Lane.RESYNC, delay=seconds, trigger="look again")
+
+
+def _count(result: str) -> None:
+    metrics.RECONCILES.labels(metrics.CONTROLLER, result).inc()
+    if result == "error":
+        metrics.RECONCILE_ERRORS.labels(metrics.CONTROLLER).inc()

@@ -1,0 +1,197 @@
+"""Puts the operator together and runs it: `python -m productionservice.main`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import signal
+import sys
+import threading
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any
+
+import kopf
+import structlog
+import uvloop
+
+from productionservice import handlers, logs
+from productionservice.children import BuildContext
+from productionservice.config import PREFIX, ConfigError, OperatorConfig
+from productionservice.engine.caches import CHILD_SELECTOR, POD_SELECTOR, PODS, RESOURCES, Caches
+from productionservice.engine.client import Client
+from productionservice.engine.events import Recorder
+from productionservice.engine.health import Health, serve
+from productionservice.engine.leader import LeaderElector
+from productionservice.engine.login import Login, LoginError, load_login
+from productionservice.engine.queue import AsyncQueue
+from productionservice.engine.reflector import Reflector
+from productionservice.engine.resync import Resync
+from productionservice.engine.triggers import Triggers
+from productionservice.engine.worker import Workers
+from productionservice.reconcile import Reconciler
+
+log = structlog.get_logger(__name__)
+
+DRAIN_SECONDS = 10.0
+"""How long running passes may take to finish. With the release of the Lease it fits the chart's 30 s grace."""
+EXIT_OK, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
+
+
+class Operator:
+    """All parts, wired. Every task that lives long is made before kopf starts: kopf ends all later ones itself."""
+
+    def __init__(self, config: OperatorConfig, client: Client) -> None:
+        self._config, self._client = config, client
+        self.stopping = asyncio.Event()
+        self.exit_code = EXIT_OK
+        self._tasks: list[asyncio.Task[None]] = []
+        caches, queue = Caches(), AsyncQueue()
+        self.triggers = Triggers(caches, queue)
+        namespaces = config.namespaces or (None,)
+        self._reflectors: list[Reflector[Any]] = [
+            reflector for namespace in namespaces for reflector in self._reflect(caches, namespace)
+        ]
+        self.resync = Resync(
+            client, caches, self.triggers, namespaces=config.namespaces, seconds=config.resync_seconds
+        )
+        self._recorder = Recorder(client, config.identity)
+        context = BuildContext(dns_namespace=config.dns_namespace, dns_labels=dict(config.dns_labels))
+        self._workers = Workers(queue, Reconciler(client, caches, self._recorder, context), config.workers)
+        self._elector = LeaderElector(
+            client, namespace=config.lease_namespace, name=config.lease_name, identity=config.identity
+        )
+        self.health = Health(self._reflectors, self.resync)
+
+    def _reflect(self, caches: Caches, namespace: str | None) -> list[Reflector[Any]]:
+        children: list[Reflector[Any]] = [
+            Reflector(
+                self._client, RESOURCES[kind], store, self.triggers.child,
+                namespace=namespace, selector=CHILD_SELECTOR,
+            )
+            for kind, store in caches.children.items()
+        ]  # fmt: skip
+        pods: Reflector[Any] = Reflector(
+            self._client, PODS, caches.pods, self.triggers.pod, namespace=namespace, selector=POD_SELECTOR
+        )
+        return [*children, pods]
+
+    def start(self) -> None:
+        """Start everything but kopf."""
+        for reflector in self._reflectors:
+            self._run(reflector.run(), f"reflector-{reflector.resource.plural}")
+        self._run(self.resync.run(), "resync")
+        self._run(self._recorder.run(), "events")
+        self._workers.start(self._may_work)
+        for task in self._workers.tasks:
+            task.add_done_callback(self._on_end)
+        if self._config.leader_election:
+            self._run(self._elector.run(), "leader")
+
+    async def drain(self) -> None:
+        """Finish running passes, then let another replica lead."""
+        self.health.stopping = True
+        await (self._workers.stop() if self.exit_code else self._workers.drain(DRAIN_SECONDS))
+        if self._config.leader_election and self._elector.leading.is_set():
+            await self._elector.release()
+
+    async def stop(self) -> None:
+        """End all tasks."""
+        self.stopping.set()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _may_work(self) -> None:
+        """Until everything has been listed and this replica leads."""
+        for reflector in self._reflectors:
+            await reflector.synced.wait()
+        await self.resync.synced.wait()
+        self.triggers.warm = True
+        if self._config.leader_election:
+            await self._elector.leading.wait()
+
+    def _run(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
+        task.add_done_callback(self._on_end)
+        self._tasks.append(task)
+
+    def _on_end(self, task: asyncio.Task[None]) -> None:
+        """No part ends by itself, except when the Lease is lost: stop, and let a new process start."""
+        if task.cancelled() or self.stopping.is_set() or self.health.stopping:
+            return
+        log.error(
+            "a part of the operator has ended: stopping", part=task.get_name(), error=repr(task.exception())
+        )
+        self.exit_code = EXIT_FAILED
+        self.stopping.set()
+
+
+@contextlib.asynccontextmanager
+async def running(config: OperatorConfig, login: Login) -> AsyncIterator[Operator]:
+    """An operator whose parts run, and are ended in order."""
+    async with Client(login) as client:
+        operator = Operator(config, client)
+        async with serve(operator.health, config.http_host, config.http_port):
+            operator.start()
+            try:
+                yield operator
+            finally:
+                await operator.drain()
+                await operator.stop()
+
+
+async def run(config: OperatorConfig, login: Login) -> int:
+    """Run until SIGTERM or SIGINT, or until a part fails. Returns the exit code."""
+    async with running(config, login) as operator:
+        loop = asyncio.get_running_loop()
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, operator.stopping.set)  # until kopf installs its own
+        # kopf looks for the CRD once, when it starts.
+        waits = [asyncio.create_task(event.wait()) for event in (operator.resync.synced, operator.stopping)]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+        if not operator.stopping.is_set():
+            await _run_kopf(config, login, operator)
+    return operator.exit_code
+
+
+async def _run_kopf(config: OperatorConfig, login: Login, operator: Operator) -> None:
+    try:
+        await kopf.operator(
+            registry=handlers.REGISTRY, standalone=True, clusterwide=not config.namespaces,
+            namespaces=config.namespaces, stop_flag=operator.stopping,
+            memo=handlers.Shell(login, operator.triggers.parent_event, operator.drain),
+        )  # fmt: skip
+    except Exception:
+        log.exception("the stream of services has ended: stopping")
+        operator.exit_code = EXIT_FAILED
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Entry point. Exit codes: 0 stopped by a signal, 1 a part failed or the Lease was lost, 2 wrong settings."""
+    settings = "\n".join(
+        f"  {PREFIX}{name.upper()}: {field.description}"
+        for name, field in OperatorConfig.model_fields.items()
+    )
+    parser = argparse.ArgumentParser(
+        prog="productionservice-operator",
+        description=f"Runs the ProductionService operator until SIGTERM. Settings, in the environment:\n{settings}",
+        epilog=f"example: KUBECONFIG=~/.kube/config {PREFIX}LEADER_ELECTION=false productionservice-operator",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.parse_args(arguments)
+    try:
+        config = OperatorConfig.from_environment()
+        login = load_login(config)
+    except (ConfigError, LoginError) as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201 - before logging is set up, for whoever starts us
+        return EXIT_USAGE
+    logs.configure(config.log_level)
+    return uvloop.run(run(config, login))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
