@@ -1,0 +1,100 @@
+"""Who may talk to whom."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from productionservice.api.markers import CelRule
+from productionservice.api.model import Model, Port, ServiceName, exactly_one
+
+
+def _cidr_rules(owner: str) -> tuple[CelRule, ...]:
+    """An address range must be one, must not be everything, and never reach a node's credentials."""
+    given, path = "!has(self.cidr) || !isCIDR(self.cidr) || ", ".cidr"
+    return (
+        CelRule(
+            "!has(self.cidr) || isCIDR(self.cidr)",
+            f"{owner}.cidr: write an address range such as 10.20.0.0/16",
+            f"'{owner}.cidr: %s is no address range; write one such as 10.20.0.0/16'.format([self.cidr])",
+            path,
+        ),
+        CelRule(
+            f"{given}cidr(self.cidr).prefixLength() > 0",
+            f"{owner}.cidr: this is every address there is; write the range that is meant",
+            field_path=path,
+        ),
+        CelRule(
+            f"{given}(!cidr(self.cidr).containsIP('169.254.169.254') && "
+            "!cidr('169.254.0.0/16').containsCIDR(self.cidr) && !cidr(self.cidr).containsIP('fd00:ec2::254'))",
+            f"{owner}.cidr: this range holds the node's metadata address (169.254.169.254), which hands out "
+            "credentials; write a range without it",
+            field_path=path,
+        ),
+    )
+
+
+class Protocol(StrEnum):
+    """Transport protocol of a network peer."""
+
+    TCP = "TCP"
+    UDP = "UDP"
+
+
+class IngressPeer(Model):
+    """Who may call: exactly one of `service`, `cidr`."""
+
+    RULES = (
+        CelRule(
+            exactly_one("service", "cidr"),
+            "network.allowFrom: write exactly one of service and cidr in each entry",
+        ),
+        *_cidr_rules("network.allowFrom"),
+    )
+
+    service: ServiceName | None = None
+    """Name of a ProductionService in the same namespace."""
+    cidr: Annotated[str, Field(max_length=43)] | None = None
+    """Address range, for example `10.20.0.0/16`."""
+
+
+class EgressPeer(Model):
+    """Who may be called: exactly one of `service`, `cidr`."""
+
+    RULES = (
+        CelRule(
+            exactly_one("service", "cidr"),
+            "network.allowTo: write exactly one of service and cidr in each entry",
+        ),
+        CelRule(
+            "!has(self.cidr) || has(self.port)",
+            "network.allowTo.port: write the port that is meant at this address range",
+            field_path=".port",
+        ),
+        CelRule(
+            "!has(self.service) || !has(self.port)",
+            "network.allowTo.port: leave it out; the traffic port of the service is opened",
+            field_path=".port",
+        ),
+        *_cidr_rules("network.allowTo"),
+    )
+
+    service: ServiceName | None = None
+    """Name of a ProductionService in the same namespace; its traffic port is opened."""
+    cidr: Annotated[str, Field(max_length=43)] | None = None
+    """Address range, for example `10.20.0.0/16`. Needs `port`."""
+    port: Port | None = None
+    """Port at the address range."""
+    protocol: Protocol = Protocol.TCP
+    """Transport protocol at the address range."""
+
+
+class Network(Model):
+    """Who may talk to whom. Everything else is denied, in both directions; DNS and probes are always allowed."""
+
+    allow_from: Annotated[list[IngressPeer], Field(max_length=64)] = []
+    """Callers of the traffic port."""
+    allow_to: Annotated[list[EgressPeer], Field(max_length=64)] = []
+    """What the service may call."""
