@@ -39,6 +39,11 @@ class Containers:
         return self.folder / "containerd.sock"
 
     @property
+    def resolver(self) -> Path:
+        """resolv.conf of the node and of pods that ask for the node's: nobody answers there."""
+        return self.folder / "resolv.conf"
+
+    @property
     def component(self) -> str:
         """Name of its process and log."""
         return f"containerd-n{self.node.index}"
@@ -46,6 +51,7 @@ class Containers:
     def start(self, startup: Startup) -> Process:
         """Start containerd in the node's namespaces and wait until it listens."""
         (self.folder / "cni").mkdir(parents=True)
+        self.resolver.write_text(f"nameserver {self.spec.control_plane_address}\n")
         (self.folder / "containerd.toml").write_text(self._config())
         (self.folder / "cni" / "10-bridge.conflist").write_text(json.dumps(self._network(), indent=1))
         command: list[str | Path] = [
@@ -101,6 +107,9 @@ class Containers:
             own = self.folder / "private" / point.relative_to("/")
             own.mkdir(parents=True)
             lines.append(f"mount --bind {shlex.quote(str(own))} {point}")
+        # The machine's name server cannot be reached from here: a pull would wait for it for half a minute
+        # instead of failing at once, as one from a registry that lacks the image does.
+        lines.append(f"mount --bind {shlex.quote(str(self.resolver))} /etc/resolv.conf")
         return " && ".join([*lines, "mount --make-rshared /", 'exec "$@"'])
 
     def _config(self) -> str:

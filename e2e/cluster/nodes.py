@@ -65,7 +65,6 @@ def _join(runtime: Containers, containerd: Process, startup: Startup, api: ApiCl
     """Start the rest of the node and wait until it is Ready."""
     spec, run, node, folder = runtime.spec, runtime.run, runtime.node, runtime.folder
     part, netns = f"n{node.index}/daemons", spec.namespace(node)
-    (folder / "resolv.conf").write_text(f"nameserver {spec.control_plane_address}\n")
     (folder / "kubelet.json").write_text(json.dumps(kubelet_config(spec, run, node, folder), indent=1))
     (folder / "kube-proxy.json").write_text(json.dumps(kube_proxy_config(spec, run, node), indent=1))
     kubelet = f"kubelet-n{node.index}"
