@@ -135,7 +135,8 @@ def _logs(chosen: argparse.Namespace) -> None:
 
 
 def _kubectl(chosen: argparse.Namespace) -> None:
-    kubectl = Kubectl(tool("kubectl"), _up_or_fail(chosen.name).kubeconfig)
+    kubeconfig = _up_or_fail(chosen.name).kubeconfig
+    kubectl = Kubectl(tool("kubectl"), kubeconfig)
     arguments = chosen.arguments[1:] if chosen.arguments[:1] == ["--"] else chosen.arguments
     _become([str(kubectl.program), *arguments], kubectl.environment)
 
