@@ -46,6 +46,7 @@ class Operator:
         self.stopping = asyncio.Event()
         self.exit_code = EXIT_OK
         self._tasks: list[asyncio.Task[None]] = []
+        self._leader: asyncio.Task[None] | None = None
         caches, queue = Caches(), AsyncQueue()
         self.triggers = Triggers(caches, queue)
         namespaces = config.namespaces or (None,)
@@ -86,18 +87,24 @@ class Operator:
         for task in self._workers.tasks:
             task.add_done_callback(self._on_end)
         if self._config.leader_election:
-            self._run(self._elector.run(), "leader")
+            self._leader = self._run(self._elector.run(), "leader")
 
     async def drain(self) -> None:
-        """Finish running passes, then let another replica lead."""
+        """Finish running passes, then let another replica lead. Does nothing the second time."""
+        if self.health.stopping:
+            return
         self.health.stopping = True
-        await (self._workers.stop() if self.exit_code else self._workers.drain(DRAIN_SECONDS))
-        if self._config.leader_election and self._elector.leading.is_set():
-            await self._elector.release()
+        self.stopping.set()  # kopf waits five seconds for whoever still waits for its stop flag
+        await self._workers.drain(DRAIN_SECONDS)
+        if self._leader is not None:
+            led = self._elector.leading.is_set()
+            self._leader.cancel()  # or it would take the Lease again
+            await asyncio.gather(self._leader, return_exceptions=True)
+            if led:
+                await self._elector.release()
 
     async def stop(self) -> None:
         """End all tasks."""
-        self.stopping.set()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -111,10 +118,11 @@ class Operator:
         if self._config.leader_election:
             await self._elector.leading.wait()
 
-    def _run(self, work: Coroutine[Any, Any, None], name: str) -> None:
+    def _run(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name=name)
         task.add_done_callback(self._on_end)
         self._tasks.append(task)
+        return task
 
     def _on_end(self, task: asyncio.Task[None]) -> None:
         """No part ends by itself, except when the Lease is lost: stop, and let a new process start."""
@@ -124,6 +132,7 @@ class Operator:
             "a part of the operator has ended: stopping", part=task.get_name(), error=repr(task.exception())
         )
         self.exit_code = EXIT_FAILED
+        self._workers.cancel()  # without the Lease each further write could cross another leader's
         self.stopping.set()
 
 

@@ -153,7 +153,7 @@ class AsyncQueue:
     """A WorkQueue that workers can wait for."""
 
     def __init__(self, queue: WorkQueue | None = None) -> None:
-        self._queue = queue or WorkQueue()
+        self._queue = WorkQueue() if queue is None else queue
         self._changed = asyncio.Event()
         self._closed = False
 

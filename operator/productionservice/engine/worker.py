@@ -44,14 +44,14 @@ class Workers:
             _, late = await asyncio.wait(self._tasks, timeout=seconds)
             if late:
                 log.warning("passes were cut short", count=len(late))
-        await self.stop()
+        self.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def stop(self) -> None:
-        """End at once: after a lost Lease each further write could be another leader's."""
+    def cancel(self) -> None:
+        """End running passes at once."""
         self._queue.close()
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _run(self, gate: Callable[[], Awaitable[object]]) -> None:
         await gate()

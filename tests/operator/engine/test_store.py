@@ -1,0 +1,116 @@
+"""The store never goes back in time, and a list corrects it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from productionservice.engine.store import Store, without_managed_fields
+from tests.operator.engine.fake_api import thing
+
+
+def store() -> Store[dict[str, Any]]:
+    return Store(
+        without_managed_fields, lambda body: tuple(("label", v) for v in body["metadata"]["labels"].values())
+    )
+
+
+def names(of: Store[dict[str, Any]], label: str) -> list[str]:
+    return [name[1] for name, _ in of.members(("label", label))]
+
+
+def test_an_echo_and_an_older_version_change_nothing() -> None:
+    held = store()
+    assert held.put(thing("a", 5, color="red")) is not None
+
+    assert held.put(thing("a", 5, color="blue")) is None
+    assert held.put(thing("a", 4, color="blue")) is None
+    assert names(held, "red") == ["a"]
+
+
+def test_an_object_moves_between_groups() -> None:
+    held = store()
+    held.put(thing("a", 1, color="red"))
+    delta = held.put(thing("a", 2, color="blue"))
+
+    assert delta is not None
+    assert delta.groups == {("label", "red"), ("label", "blue")}
+    assert (names(held, "red"), names(held, "blue")) == ([], ["a"])
+
+
+def test_a_late_deletion_does_not_remove_the_object_that_replaced_the_deleted_one() -> None:
+    held = store()
+    held.put(thing("a", 9, uid="new"))
+
+    assert held.remove(thing("a", 7, uid="old")) is None
+    assert held.get(("shop", "a")) is not None
+
+
+def test_a_list_reports_what_was_deleted_meanwhile() -> None:
+    held = store()
+    for name in ("a", "b", "c"):
+        held.put(thing(name, 1))
+
+    deltas = held.replace([thing("a", 1), thing("b", 3)], "5", None)
+    assert {(d.name[1], d.new is None) for d in deltas} == {("b", False), ("c", True)}
+
+
+def test_a_list_that_is_older_than_our_own_write_does_not_remove_it() -> None:
+    held = store()
+    held.put(thing("a", 8))
+
+    assert held.replace([], "7", None) == []
+    assert len(held) == 1
+
+
+def test_a_list_of_one_namespace_says_nothing_about_the_others() -> None:
+    held = store()
+    held.put(thing("a", 1))
+
+    assert held.replace([], "9", "other") == []
+    assert [d.name for d in held.replace([], "9", "shop")] == [("shop", "a")]
+
+
+def test_the_record_of_field_managers_is_not_kept() -> None:
+    held = store()
+    body = thing("a", 1)
+    body["metadata"]["managedFields"] = [{"manager": "somebody"}]
+    held.put(body)
+
+    assert "managedFields" not in (held.get(("shop", "a")) or {})["metadata"]
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("abcd"), st.booleans(), st.sampled_from(["red", "blue"])), max_size=30
+    ),
+    st.data(),
+)
+def test_any_order_of_events_and_lists_ends_in_the_newest_state(
+    changes: list[tuple[str, bool, str]], data: st.DataObject
+) -> None:
+    """Events may come late, twice or never, as long as a list made at the end comes too."""
+    truth: dict[str, dict[str, Any]] = {}
+    events: list[tuple[str, dict[str, Any]]] = []
+    version = 0
+    for name, exists, color in changes:
+        version += 1
+        body = thing(name, version, color=color)
+        if exists:
+            truth[name] = body
+            events.append(("put", body))
+        elif truth.pop(name, None):
+            events.append(("remove", body))
+    sent = data.draw(st.lists(st.sampled_from(events), max_size=40)) if events else []
+    held = store()
+    for kind, body in sent:
+        held.put(body) if kind == "put" else held.remove(body)
+    held.replace(truth.values(), str(version), None)
+
+    assert {name[1] for name in held.names()} == set(truth)
+    for color in ("red", "blue"):
+        assert names(held, color) == sorted(
+            n for n, b in truth.items() if b["metadata"]["labels"]["color"] == color
+        )

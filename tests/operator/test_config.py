@@ -1,0 +1,86 @@
+"""The operator's settings come from the environment, and a wrong one is refused by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from productionservice.config import PREFIX, ConfigError, OperatorConfig
+from productionservice.main import main
+
+
+def read(**variables: str) -> OperatorConfig:
+    return OperatorConfig.from_environment({PREFIX + name: value for name, value in variables.items()})
+
+
+def test_defaults() -> None:
+    config = read()
+
+    assert (config.namespaces, config.workers, config.leader_election, config.http_port) == (
+        (),
+        8,
+        True,
+        8080,
+    )
+    assert config.dns_labels == {"k8s-app": "kube-dns"}
+
+
+def test_values_are_read() -> None:
+    config = read(
+        NAMESPACES="shop, edge", LEADER_ELECTION="false", DNS_LABELS="app=dns,tier=system", WORKERS="2"
+    )
+
+    assert config.namespaces == ("shop", "edge")
+    assert config.dns_labels == {"app": "dns", "tier": "system"}
+    assert (config.leader_election, config.workers) == (False, 2)
+
+
+def test_own_kubeconfig_setting_wins_over_the_usual_variable() -> None:
+    both = {"KUBECONFIG": "/theirs", f"{PREFIX}KUBECONFIG": "/ours"}
+
+    assert OperatorConfig.from_environment(both).kubeconfig == Path("/ours")
+    assert OperatorConfig.from_environment({"KUBECONFIG": "/theirs"}).kubeconfig == Path("/theirs")
+
+
+def test_ipv6_address_of_the_api_server() -> None:
+    env = {"KUBERNETES_SERVICE_HOST": "fd00::1", "KUBERNETES_SERVICE_PORT": "6443"}
+
+    assert OperatorConfig.from_environment(env).api_host == "[fd00::1]:6443"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "words"),
+    [
+        ("WORKERS", "many", "WORKERS: `many`"),
+        ("WORKERS", "0", "greater than or equal to 1"),
+        ("NAMESPACES", "shop;edge", "`shop;edge` is no name of a namespace"),
+        ("DNS_LABELS", "kube-dns", "write key=value,key=value"),
+        ("LOG_LEVEL", "loud", "'debug', 'info', 'warning' or 'error'"),
+        ("WORKRES", "8", "WORKRES: there is no such setting"),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_to_write(variable: str, value: str, words: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        read(**{variable: value})
+
+    assert f"{PREFIX}{variable}" in str(refused.value)
+    assert words in str(refused.value)
+
+
+def test_every_setting_is_in_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    shown = capsys.readouterr().out
+
+    assert [name for name in OperatorConfig.model_fields if f"{PREFIX}{name.upper()}:" not in shown] == []
+    assert "example:" in shown
+
+
+def test_wrong_settings_end_with_one_line_and_code_2(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(f"{PREFIX}WORKERS", "many")
+
+    assert main([]) == 2
+    assert capsys.readouterr().err.count("\n") == 1

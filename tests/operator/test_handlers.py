@@ -1,0 +1,93 @@
+"""kopf is used for looking only: anything that makes it patch objects would break high availability."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from typing import Any
+
+import kopf
+import pytest
+
+from productionservice import handlers
+from productionservice.engine.login import Login
+
+CALLABLE: Any = handlers
+"""kopf calls handlers with many more arguments than they take; its types ask for all of them."""
+
+LOOKING = {"event", "login", "startup", "cleanup", "validate", "mutate", "probe"}
+"""Decorators that never patch the object. create, update, delete, resume, field, timer, daemon and index do, or
+keep state (index: O(N²) at start)."""
+
+
+def decorators() -> list[str]:
+    tree = ast.parse(inspect.getsource(handlers))
+    calls = [
+        decorator.func if isinstance(decorator, ast.Call) else decorator
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        for decorator in node.decorator_list
+    ]
+    return [
+        call.attr
+        for call in calls
+        if isinstance(call, ast.Attribute) and ast.unparse(call).startswith("kopf.")
+    ]
+
+
+def test_only_handlers_that_look_are_written() -> None:
+    assert decorators()
+    assert set(decorators()) <= LOOKING
+
+
+def test_only_handlers_that_look_are_registered() -> None:
+    # The registry has no public listing; these are the places where patching handlers would be.
+    registry = handlers.REGISTRY
+    for kind in ("_changing", "_spawning", "_indexing"):
+        assert list(getattr(registry, kind).get_all_handlers()) == [], kind
+    assert len(list(registry._watching.get_all_handlers())) == 1
+    # kopf.on.* without a registry of ours would land in the default one.
+    for kind in ("_changing", "_spawning", "_indexing", "_watching"):
+        assert list(getattr(kopf.get_default_registry(), kind).get_all_handlers()) == [], kind
+
+
+def test_handlers_stay_thin() -> None:
+    tree = ast.parse(inspect.getsource(handlers))
+    functions = [n for n in tree.body if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+    assert functions
+    assert {f.name: n for f in functions if (n := (f.end_lineno or 0) - f.lineno + 1) > 15} == {}
+
+
+async def test_settings_keep_kopf_from_writing_and_from_looking_around() -> None:
+    settings = kopf.OperatorSettings()
+    await CALLABLE.startup(settings=settings)
+
+    assert settings.posting.enabled is False
+    assert settings.scanning.disabled is True
+    assert settings.watching.initial_streaming is False
+    assert settings.persistence.diffbase_storage.build(body=kopf.Body({})) == {}
+
+
+@pytest.mark.parametrize("kind", [None, "ADDED", "MODIFIED", "DELETED"])
+async def test_every_event_is_passed_on_as_it_is(kind: Any) -> None:
+    seen: list[tuple[str | None, dict[str, Any]]] = []
+
+    async def drain() -> None:
+        seen.clear()
+
+    shell = handlers.Shell(Login("https://api", None), lambda *event: seen.append(event), drain)
+    body: Any = {"metadata": {"name": "catalog"}}
+    await CALLABLE.service_event(event={"type": kind, "object": body}, memo=shell)
+    assert seen == [(kind, body)]
+
+    await CALLABLE.cleanup(memo=shell)
+    assert seen == []
+
+
+def test_kopf_logs_in_with_our_credentials() -> None:
+    login = Login("https://api", b"ca", b"cert", b"key", token=lambda: "secret")
+    shell = handlers.Shell(login, lambda *_: None, lambda: None)  # type: ignore[arg-type,return-value] # not used here
+    info = CALLABLE.login(memo=shell)
+
+    assert (info.server, info.token, info.ca_data) == ("https://api", "secret", b"ca")
