@@ -34,6 +34,28 @@ class CelRule:
 
 
 @dataclass(frozen=True)
+class Text:
+    """Marks a text that has a pattern: the API server then refuses it in words instead of with the pattern.
+
+    `noun` is what the text should be, `advice` what to write. The pattern stays on the field, where pydantic
+    reads it; the CRD gets it as a rule.
+    """
+
+    noun: str
+    advice: str
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """The text's schema with a rule in the place of the pattern."""
+        schema = handler(core)
+        rule = CelRule(
+            f"self.matches(r'{schema.pop('pattern')}')",
+            f"{self.noun}: write {self.advice}",
+            f"'%s is no {self.noun}; write {self.advice}'.format([self])",
+        )
+        return {**schema, "x-kubernetes-validations": [rule.as_schema()]}
+
+
+@dataclass(frozen=True)
 class ListKey:
     """Marks a list of objects as a map: server-side apply merges its entries by these keys."""
 
@@ -46,6 +68,15 @@ class ListKey:
             "x-kubernetes-list-type": "map",
             "x-kubernetes-list-map-keys": list(self.keys),
         }
+
+
+@dataclass(frozen=True)
+class ListSet:
+    """Marks a list of texts as a set: none may be there twice."""
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Adds the extension to the list's schema."""
+        return {**handler(core), "x-kubernetes-list-type": "set"}
 
 
 @dataclass(frozen=True)

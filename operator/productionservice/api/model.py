@@ -9,14 +9,31 @@ from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler
 from pydantic.alias_generators import to_camel
 from pydantic_core import CoreSchema
 
-from productionservice.api.markers import CelRule
+from productionservice.api.markers import CelRule, Text
 
+_LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 Port = Annotated[int, Field(ge=1, le=65535)]
-Quantity = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$", max_length=20)]
+Quantity = Annotated[
+    str,
+    Field(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$", max_length=20),
+    Text("amount", "one such as 250m, 2 or 128Mi"),
+]
 """A Kubernetes quantity such as `250m`, `0.5`, `128Mi`. Signs, exponents and the rarest suffixes are left out."""
-ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
-ServiceName = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$")]
-HttpPath = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^/[^\s]*$")]
+ObjectName = Annotated[
+    str,
+    Field(min_length=1, max_length=253, pattern=f"^{_LABEL}([.]{_LABEL})*$"),
+    Text("name of an object", "lower-case letters, digits, - and ."),
+]
+ServiceName = Annotated[
+    str,
+    Field(min_length=1, max_length=63, pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$"),
+    Text("name of a service", "lower-case letters, digits and -, beginning with a letter"),
+]
+HttpPath = Annotated[
+    str,
+    Field(min_length=1, max_length=256, pattern=r"^/[^\s]*$"),
+    Text("path", "one that begins with / and has no spaces, such as /readyz"),
+]
 Word = Annotated[str, Field(max_length=4096)]
 
 

@@ -22,16 +22,26 @@ def _cidr_rules(owner: str) -> tuple[CelRule, ...]:
             path,
         ),
         CelRule(
+            f"{given}string(cidr(self.cidr).masked()) == self.cidr",
+            f"{owner}.cidr: write the range in its plain form, such as 10.20.0.0/16 and not 10.20.1.7/16",
+            f"'{owner}.cidr: %s is not in plain form; write %s'.format("
+            "[self.cidr, string(cidr(self.cidr).masked())])",
+            path,
+        ),
+        CelRule(
             f"{given}cidr(self.cidr).prefixLength() > 0",
             f"{owner}.cidr: this is every address there is; write the range that is meant",
             field_path=path,
         ),
         CelRule(
-            f"{given}(!cidr(self.cidr).containsIP('169.254.169.254') && "
-            "!cidr('169.254.0.0/16').containsCIDR(self.cidr) && !cidr(self.cidr).containsIP('fd00:ec2::254'))",
-            f"{owner}.cidr: this range holds the node's metadata address (169.254.169.254), which hands out "
-            "credentials; write a range without it",
-            field_path=path,
+            f"{given}cidr(self.cidr).prefixLength() == 0 || (!cidr(self.cidr).containsIP('169.254.169.254') && "
+            "!cidr('169.254.0.0/16').containsCIDR(self.cidr) && !cidr('fe80::/10').containsCIDR(self.cidr) && "
+            "!cidr(self.cidr).containsIP('fd00:ec2::254'))",
+            f"{owner}.cidr: this range is link-local or holds the node's metadata address (169.254.169.254), which "
+            "hands out credentials; write a range without it",
+            f"'{owner}.cidr: %s is link-local or holds the metadata address (169.254.169.254) of the node, which "
+            "hands out credentials; write a range without it'.format([self.cidr])",
+            path,
         ),
     )
 

@@ -20,11 +20,10 @@ A field without a default here takes it from `spec.environment`; `status.effecti
 def reference() -> str:
     """The whole document."""
     version = custom_resource_definition()["spec"]["versions"][0]
-    properties = version["schema"]["openAPIV3Schema"]["properties"]
+    schema = version["schema"]["openAPIV3Schema"]
+    properties = schema["properties"]
     parts = [_INTRODUCTION, "## Spec\n" + _table("spec", properties["spec"])]
-    parts.append(
-        "## What is refused\n" + "\n".join(f"- {message}" for message in _rules(properties["spec"])) + "\n"
-    )
+    parts.append("## What is refused\n" + "\n".join(f"- {message}" for message in _rules(schema)) + "\n")
     parts.append("## Status\n" + _table("status", properties["status"]))
     return "\n".join(parts)
 

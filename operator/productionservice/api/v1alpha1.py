@@ -84,6 +84,24 @@ class Replicas(Model):
 class ComputeAmounts(Model):
     """Amounts of CPU and memory."""
 
+    RULES = (
+        CelRule(
+            "!has(self.cpu) || !isQuantity(self.cpu) || (quantity(self.cpu).compareTo(quantity('1m')) >= 0 && "
+            "quantity(self.cpu).compareTo(quantity('1k')) <= 0)",
+            "resources: cpu is in cores; write an amount from 1m to 1k, such as 250m or 2",
+            "'resources: cpu %s is not from 1m to 1k cores; write an amount such as 250m or 2'.format([self.cpu])",
+            ".cpu",
+        ),
+        CelRule(
+            "!has(self.memory) || !isQuantity(self.memory) || "
+            "quantity(self.memory).compareTo(quantity('1Mi')) >= 0",
+            "resources: memory is in bytes; write 1Mi or more, such as 128Mi",
+            "'resources: memory %s is in bytes and less than 1Mi; write an amount such as 128Mi'"
+            ".format([self.memory])",
+            ".memory",
+        ),
+    )
+
     cpu: Quantity | None = None
     """CPU in cores, for example `250m`."""
     memory: Quantity | None = None
@@ -96,6 +114,7 @@ class Resources(Model):
     RULES = tuple(
         CelRule(
             f"!has(self.requests.{what}) || !has(self.limits.{what}) || "
+            f"!isQuantity(self.requests.{what}) || !isQuantity(self.limits.{what}) || "
             f"quantity(self.requests.{what}).compareTo(quantity(self.limits.{what})) <= 0",
             f"resources.requests.{what}: write at most the limit",
             f"'resources.requests.{what}: %s is more than the limit of %s; write at most that'"
@@ -189,8 +208,9 @@ class Spec(Model):
             field_path=".resources.requests.cpu",
         ),
         CelRule(
-            "!has(self.resources.limits.memory) || self.mounts.all(mount, !has(mount.scratch) || "
-            "!mount.scratch.memory || quantity(mount.scratch.size).compareTo("
+            "!has(self.resources.limits.memory) || !isQuantity(self.resources.limits.memory) || "
+            "self.mounts.all(mount, !has(mount.scratch) || !mount.scratch.memory || "
+            "!isQuantity(mount.scratch.size) || quantity(mount.scratch.size).compareTo("
             "quantity(self.resources.limits.memory)) < 0)",
             "mounts.scratch.size: in memory it counts against resources.limits.memory; write less than that",
             field_path=".mounts",

@@ -7,6 +7,7 @@ import difflib
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -74,5 +75,12 @@ def _rules() -> str:
     return _HEADER.format(source="rbac.py and children/") + _yaml(cluster_rules())
 
 
+class _Plain(yaml.SafeDumper):
+    """Writes equal values out instead of as anchors and aliases, which people and some tools cannot follow."""
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - the signature is PyYAML's
+        return True
+
+
 def _yaml(content: object) -> str:
-    return yaml.safe_dump(content, sort_keys=False, width=110, allow_unicode=True)
+    return yaml.dump(content, Dumper=_Plain, sort_keys=False, width=110, allow_unicode=True)
