@@ -6,6 +6,7 @@ side by side (ADR 0001). A test fails when another kind is registered.
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,16 @@ class Shell:
     login: Login
     on_event: Callable[[str | None, dict[str, Any]], None]
     drain: Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class _Connection(kopf.ConnectionInfo):
+    """kopf's connection with the TLS settings of our own client."""
+
+    tls: ssl.SSLContext | None = None
+
+    def as_ssl_context(self) -> ssl.SSLContext:
+        return self.tls or super().as_ssl_context()
 
 
 class _NoDiffBase(kopf.DiffBaseStorage):
@@ -69,10 +80,7 @@ async def service_event(event: kopf.RawEvent, memo: Any, **_: Any) -> None:
 def login(memo: Any, **_: Any) -> kopf.ConnectionInfo:
     """The same credentials as our own client; asked again when the API server refuses a token."""
     found: Login = memo.login
-    return kopf.ConnectionInfo(
-        server=found.server, ca_data=found.ca, insecure=found.insecure, token=found.token(),
-        certificate_data=found.certificate, private_key_data=found.key,
-    )  # fmt: skip
+    return _Connection(server=found.server, token=found.token(), tls=found.ssl_context())
 
 
 @kopf.on.startup(registry=REGISTRY)
