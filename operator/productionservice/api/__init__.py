@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from productionservice.api.v1alpha1 import Metadata, ProductionService, Spec
 from productionservice.errors import InvalidSpec
@@ -18,6 +18,8 @@ PLURAL = "productionservices"
 
 __all__ = ["API_VERSION", "GROUP", "KIND", "PLURAL", "VERSION", "ProductionService", "Spec", "parse"]
 
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
 
 def parse(body: Mapping[str, Any]) -> ProductionService:
     """Read a ProductionService from its JSON form.
@@ -25,13 +27,19 @@ def parse(body: Mapping[str, Any]) -> ProductionService:
     Raises InvalidSpec with one `field: message` line per fault. Objects that passed the CRD's schema
     and CEL rules parse; this is the second line, for objects stored before a rule existed.
     """
+    metadata = _read(Metadata, "metadata", body)
+    return ProductionService(metadata=metadata, spec=_read(Spec, "spec", body))
+
+
+def _read(model: type[ModelT], field: str, body: Mapping[str, Any]) -> ModelT:
+    """One part of the body as its model. Raises InvalidSpec, whose lines begin with the path below `field`."""
     try:
-        metadata = Metadata.model_validate(body.get("metadata") or {})
-        spec = Spec.model_validate(body.get("spec") or {})
+        return model.model_validate(body.get(field) or {})
     except ValidationError as error:
-        raise InvalidSpec([f"spec.{_path(e['loc'])}: {e['msg']}" for e in error.errors()]) from error
-    return ProductionService(metadata=metadata, spec=spec)
+        raise InvalidSpec(
+            [f"{field}{_path(fault['loc'])}: {fault['msg']}" for fault in error.errors()]
+        ) from error
 
 
 def _path(location: tuple[int | str, ...]) -> str:
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".")
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
