@@ -10,7 +10,7 @@ from productionservice.api import API_VERSION, KIND
 from productionservice.api.crdgen import custom_resource_definition
 
 _INTRODUCTION = f"""# {KIND} reference
-Made by `make generate` from `operator/productionservice/api/v1alpha1.py`; edit that, not this.
+Made by `make generate` from `operator/productionservice/api/`; edit that, not this.
 
 `apiVersion: {API_VERSION}`, `kind: {KIND}`. Everything but `spec.image` is optional.
 A field without a default here takes it from `spec.environment`; `status.effective` shows what it came to.

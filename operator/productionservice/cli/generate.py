@@ -68,7 +68,7 @@ def generated_files() -> Mapping[str, str]:
 
 
 def _crd() -> str:
-    return _HEADER.format(source="api/v1alpha1.py") + _yaml(custom_resource_definition())
+    return _HEADER.format(source="api/") + _yaml(custom_resource_definition())
 
 
 def _rules() -> str:
