@@ -27,6 +27,10 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 {{- end -}}
 
+{{- define "operator.dnsLabels" -}}
+{{- .Values.config.dns.labels | default (dict "k8s-app" "kube-dns") | toYaml -}}
+{{- end -}}
+
 {{- define "operator.subjects" -}}
 - kind: ServiceAccount
   name: {{ include "operator.fullname" . }}

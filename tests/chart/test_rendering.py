@@ -1,0 +1,148 @@
+"""What the chart renders, for default and odd values, and which values it refuses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.chart.rendering import (
+    CHART,
+    NAMESPACE,
+    ChartRefused,
+    Json,
+    environment,
+    helm,
+    of_kind,
+    only,
+    pod_spec,
+    render,
+)
+
+pytestmark = pytest.mark.api  # needs Helm, which is built with the cluster's other tools
+
+GOLDEN = Path(__file__).parent / "golden"
+DIGEST = f"sha256:{'a' * 64}"
+ODD: Json = {
+    "image": {"repository": "registry.example:5000/platform/operator", "tag": "v9", "digest": DIGEST},
+    "imagePullSecrets": ["registry"],
+    "replicas": 1,
+    "config": {
+        "namespaces": ["shop", "web"],
+        "logLevel": "debug",
+        "dns": {"namespace": "dns", "labels": {"app": "dns", "tier": "infra"}},
+    },
+    "crd": {"install": False},
+    "rbac": {"aggregateToUserRoles": False},
+    "serviceAccount": {"annotations": {"example/role": "operator"}},
+    "podDisruptionBudget": {"enabled": False},
+    "networkPolicy": {"metricsFrom": [], "apiServerPorts": [8443]},
+    "podAnnotations": {"example/upgraded": "yes"},
+    "podLabels": {"team": "platform"},
+    "nodeSelector": {"pool": "system"},
+    "tolerations": [{"operator": "Exists"}],
+    "priorityClassName": "system-cluster-critical",
+}
+REFUSED = {
+    "replicas-zero": ({"replicas": 0}, ["/replicas", "want 1"]),
+    "replicas-word": ({"replicas": "two"}, ["/replicas", "want integer"]),
+    "unknown-value": ({"imag": {"tag": "v1"}}, ["imag", "not allowed"]),
+    "unknown-setting": ({"config": {"threads": 4}}, ["/config", "threads", "not allowed"]),
+    "tag-latest": ({"image": {"tag": "latest"}}, ["image.tag", "write a version such as v0.1.0"]),
+    "digest-short": ({"image": {"digest": "sha256:abc"}}, ["/image/digest", "sha256:abc"]),
+    "log-level": (
+        {"config": {"logLevel": "loud"}},
+        ["/config/logLevel", "'debug', 'info', 'warning', 'error'"],
+    ),
+    "workers-many": ({"config": {"workers": 100}}, ["/config/workers", "want 64"]),
+    "namespace-bad": ({"config": {"namespaces": ["A_b"]}}, ["/config/namespaces/0", "A_b"]),
+    "dns-label": ({"config": {"dns": {"labels": {"a": "b,c"}}}}, ["/config/dns/labels/a", "b,c"]),
+    "selector-label": ({"podLabels": {"app.kubernetes.io/name": "x"}}, ["podLabels", "write another label"]),
+    "port-zero": ({"networkPolicy": {"apiServerPorts": [0]}}, ["/networkPolicy/apiServerPorts/0", "want 1"]),
+}
+
+
+@pytest.mark.parametrize(("case", "values"), [("default", {}), ("odd", ODD)], ids=["default", "odd"])
+def test_the_rendering_is_the_golden_one(case: str, values: Json, update_golden: bool) -> None:
+    manifests = [m for m in render(values) if m["kind"] != "CustomResourceDefinition"]  # has its own test
+    text = yaml.safe_dump_all(manifests, sort_keys=True, width=110)
+    golden = GOLDEN / f"{case}.yaml"
+    if update_golden:
+        golden.write_text(text)
+
+    assert text == golden.read_text(), "read the difference, then: pytest tests/chart --update-golden"
+
+
+@pytest.mark.parametrize(("values", "words"), REFUSED.values(), ids=REFUSED.keys())
+def test_bad_values_are_refused_with_their_name(values: Json, words: list[str]) -> None:
+    with pytest.raises(ChartRefused) as refusal:
+        render(values)
+
+    assert [word for word in words if word not in str(refusal.value)] == []
+
+
+def test_helm_has_nothing_to_say_against_the_chart() -> None:
+    assert "0 chart(s) failed" in helm("lint", "--strict", str(CHART))
+
+
+def test_the_crd_is_the_generated_one_and_survives_the_release() -> None:
+    rendered = only(render(), "CustomResourceDefinition")
+    generated = yaml.safe_load((CHART / "files" / "crd.yaml").read_text())
+
+    assert rendered["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+    assert rendered["metadata"]["name"] == generated["metadata"]["name"]
+    assert rendered["spec"] == generated["spec"]
+
+
+def test_rights_are_those_of_the_rules_file_and_never_a_wildcard() -> None:
+    everywhere, confined = render(), render(ODD)
+    rules = yaml.safe_load((CHART / "files" / "rbac-rules.yaml").read_text())
+
+    (cluster_role,) = [
+        m for m in of_kind(everywhere, "ClusterRole") if m["metadata"]["name"].endswith("operator")
+    ]
+    assert cluster_role["rules"] == rules
+    assert of_kind(confined, "ClusterRole") == of_kind(confined, "ClusterRoleBinding") == []
+    assert {
+        m["metadata"]["namespace"]: m["rules"] for m in of_kind(confined, "Role") if m["rules"] == rules
+    } == {"shop": rules, "web": rules}
+    granted = [
+        rule
+        for m in everywhere + confined
+        for rule in m.get("rules", [])
+        if m["kind"] in {"Role", "ClusterRole"}
+    ]
+    assert [rule for rule in granted if any("*" in values for values in rule.values())] == []
+
+
+def test_only_the_own_lease_can_be_changed() -> None:
+    (lease_role,) = of_kind(render(), "Role")
+
+    assert lease_role["metadata"]["namespace"] == NAMESPACE
+    (changing,) = [rule for rule in lease_role["rules"] if "update" in rule["verbs"]]
+    assert changing["resourceNames"] == [environment(render())["PRODUCTIONSERVICE_OPERATOR_LEASE_NAME"]]
+
+
+def test_pods_are_restricted_and_get_no_variables_from_services() -> None:
+    spec = pod_spec(render())
+    (container,) = spec["containers"]
+
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"]["runAsUser"] >= 10001
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    # A Service called productionservice-operator would give PRODUCTIONSERVICE_OPERATOR_PORT, which is refused.
+    assert spec["enableServiceLinks"] is False
+
+
+def test_another_release_has_names_of_its_own() -> None:
+    names = {
+        m["metadata"]["name"] for m in render(release="second") if m["kind"] != "CustomResourceDefinition"
+    }
+
+    assert all(name.startswith("second-productionservice-operator") for name in names), names
