@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import inspect
+import ssl
 from typing import Any
 
 import kopf
 import pytest
 
+from e2e.cluster.certificates import Authority
 from productionservice import handlers
 from productionservice.engine.login import Login
 
@@ -86,8 +88,20 @@ async def test_every_event_is_passed_on_as_it_is(kind: Any) -> None:
 
 
 def test_kopf_logs_in_with_our_credentials() -> None:
-    login = Login("https://api", b"ca", b"cert", b"key", token=lambda: "secret")
+    authority = Authority("somebody")
+    client = authority.client("us")
+    login = Login(
+        "https://api",
+        authority.pair.certificate_pem,
+        client.certificate_pem,
+        client.key_pem,
+        token=lambda: "secret",
+    )
     shell = handlers.Shell(login, lambda *_: None, lambda: None)  # type: ignore[arg-type,return-value] # not used here
     info = CALLABLE.login(memo=shell)
 
-    assert (info.server, info.token, info.ca_data) == ("https://api", "secret", b"ca")
+    assert (info.server, info.token) == ("https://api", "secret")
+    context = info.as_ssl_context()
+    assert [dict(x[0] for x in ca["subject"])["commonName"] for ca in context.get_ca_certs()] == ["somebody"]
+    assert not context.verify_flags & ssl.VERIFY_X509_STRICT
+    assert context.verify_mode is ssl.CERT_REQUIRED
