@@ -24,7 +24,7 @@ def secrets(folder: Path) -> list[str]:
     """`--secret` arguments for the build; what is made for them is written to `folder`."""
     bundle = _bundle()
     pip = folder / "pip.conf"
-    pip.write_text(_pip_conf(_pip_settings(), certificates=bundle is not None))
+    pip.write_text(pip_conf(_pip_settings(), certificates=bundle is not None))
     files = {"pip": pip, **({"ca": bundle} if bundle else {})}
     return [argument for name, path in files.items() for argument in ("--secret", f"id={name},src={path}")]
 
@@ -48,7 +48,7 @@ def _pip_settings() -> str:
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
 
-def _pip_conf(listed: str, *, certificates: bool) -> str:
+def pip_conf(listed: str, *, certificates: bool) -> str:
     """A pip.conf out of lines such as `global.index-url='https://…'` or `:env:.timeout='60'`."""
     options = {}
     for line in listed.splitlines():
