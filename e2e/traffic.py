@@ -57,8 +57,9 @@ class Traffic:
         return eventually(ended, timeout=30)
 
     def _last(self) -> Report:
-        lines = self._services.kubectl("logs", CALLER, "--tail=1").split("\n")
-        seen = json.loads(lines[0])
+        line = self._services.kubectl("logs", CALLER, "--tail=1").strip()
+        assert line, "the traffic pod has said nothing yet"
+        seen = json.loads(line)
         return Report(seen["requests"], seen["failed"], tuple(seen["versions"]), tuple(seen["failures"]))
 
 

@@ -71,12 +71,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 
 def _session_cluster(request: pytest.FixtureRequest, level: Level) -> Iterator[Cluster]:
-    # One kind or existing cluster has nodes enough for every level.
-    name = f"e2e-{level}" if provider() == "ours" else "e2e"
-    cluster = open_cluster(name, level)
     reuse = os.environ.get("E2E_REUSE") == "1"
-    if not reuse and provider() == "ours":
-        cluster.delete()
+    # Sessions run beside each other. One kind or existing cluster has nodes enough for every level.
+    own = f"e2e-{level}" if reuse else f"e2e-{level}-{os.getpid()}"
+    cluster = open_cluster(own if provider() == "ours" else "e2e", level)
     cluster.create()
     yield cluster
     if request.session.testsfailed and (saved := cluster.save_logs()):
