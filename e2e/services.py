@@ -54,7 +54,7 @@ class Services:
         """One object."""
         return dict(json.loads(self.kubectl("get", kind, name, "-o", "json")))
 
-    def list(self, kind: str, selector: str = "") -> list[Json]:
+    def find(self, kind: str, selector: str = "") -> list[Json]:
         """All objects of a kind, or several kinds joined by commas."""
         arguments = ["get", kind, "-o", "json", *(["-l", selector] if selector else [])]
         return list(json.loads(self.kubectl(*arguments))["items"])
@@ -65,7 +65,7 @@ class Services:
 
     def pods(self, name: str = "catalog") -> list[Json]:
         """Serving pods that are not leaving."""
-        found = self.list("pods", f"productionservice.io/service={name}")
+        found = self.find("pods", f"productionservice.io/service={name}")
         return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
 
     def condition(self, type_: str = "Ready", name: str = "catalog") -> Json:

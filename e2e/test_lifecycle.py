@@ -86,7 +86,7 @@ def test_delete_leaves_nothing(shop: Services) -> None:
     shop.kubectl("delete", "psvc", "catalog", "--timeout=30s")
 
     def nothing_left() -> None:
-        owned = [o for o in shop.list(f"{CHILDREN},pods,replicasets") if o["metadata"].get("ownerReferences")]
+        owned = [o for o in shop.find(f"{CHILDREN},pods,replicasets") if o["metadata"].get("ownerReferences")]
         assert [f"{o['kind']} {o['metadata']['name']}" for o in owned] == []
 
     eventually(nothing_left, timeout=60)

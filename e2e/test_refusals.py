@@ -28,4 +28,4 @@ def test_every_bad_spec_is_refused_with_the_field_by_name(shop: Services) -> Non
 
         assert expected, f"{path.name} does not say what to expect"
         assert [fragment for fragment in expected if fragment not in answer] == [], f"{path.name}: {answer}"
-    assert shop.list("psvc") == []
+    assert shop.find("psvc") == []

@@ -1,12 +1,12 @@
 """Errors of the operator, one tree. What is raised decides what the next pass does.
 
-    OperatorError
-    ├── Permanent            nothing changes until somebody edits an object: no retry, a condition says what to edit
-    │   ├── InvalidSpec      the ProductionService cannot be read or rendered
-    │   ├── NotOwned         an object of that name belongs to somebody else
-    │   └── Rejected         the API server or an admission policy refuses a child (HTTP 400, 403 or 422)
-    ├── Waiting              something has to happen elsewhere first: come back quietly, no back-off
-    └── Transient            try again with back-off (time-outs, HTTP 409, 429 and 5xx, lost connections)
+OperatorError
+├── Permanent            nothing changes until somebody edits an object: no retry, a condition says what to edit
+│   ├── InvalidSpec      the ProductionService cannot be read or rendered
+│   ├── NotOwned         an object of that name belongs to somebody else
+│   └── Rejected         the API server or an admission policy refuses a child (HTTP 400, 403 or 422)
+├── Waiting              something has to happen elsewhere first: come back quietly, no back-off
+└── Transient            try again with back-off (time-outs, HTTP 409, 429 and 5xx, lost connections)
 """
 
 from __future__ import annotations

@@ -32,16 +32,16 @@ POD = PodState(
 PULLING = replace(POD, waiting_reason="ErrImagePull", waiting_message="not found")
 
 
-def deployment(*, desired: int = 3, seen: bool = True, **status: Any) -> dict[str, Any]:
+def deployment(*, desired: int = 3, observed: int = 2, **status: Any) -> dict[str, Any]:
     return {
         "metadata": {"name": "catalog", "generation": 2},
         "spec": {"replicas": desired},
-        "status": {"observedGeneration": 2 if seen else 1, **status},
+        "status": {"observedGeneration": observed, **status},
     }
 
 
-STEADY = {"replicas": 3, "updatedReplicas": 3, "readyReplicas": 3, "availableReplicas": 3}
-ROLLING = {"replicas": 4, "updatedReplicas": 1, "readyReplicas": 3, "availableReplicas": 3}
+STEADY: dict[str, Any] = {"replicas": 3, "updatedReplicas": 3, "readyReplicas": 3, "availableReplicas": 3}
+ROLLING: dict[str, Any] = {"replicas": 4, "updatedReplicas": 1, "readyReplicas": 3, "availableReplicas": 3}
 
 
 def result(live: dict[str, Any] | None, error: OperatorError | None = None) -> Result:
@@ -94,7 +94,7 @@ def test_ready_comes_first_and_is_true_when_all_are() -> None:
             ("Unknown", "Starting"), ("Unknown", "Starting"), ("True", "RolledOut"),
         ),
         (
-            deployment(seen=False, **STEADY), [],
+            deployment(observed=1, **STEADY), [],
             ("Unknown", "RollingOut"), ("True", "Available"), ("Unknown", "RollingOut"),
         ),
         (
