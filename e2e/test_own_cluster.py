@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 import shlex
@@ -14,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from e2e.cluster import dns, host, lifecycle
+from e2e.cluster import dns, lifecycle
 from e2e.cluster.providers import Cluster, OwnCluster, open_cluster
-from e2e.cluster.rundir import RunDir, known_clusters, run_root
+from e2e.cluster.rundir import RunDir, known_clusters
 from e2e.cluster.spec import ClusterSpec, Level
 from e2e.eventually import eventually
 from e2e.progress import CommandError
@@ -30,30 +31,31 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "e2e.cluster", *arguments]
 
 
-def traces(name: str) -> dict[str, object]:
-    """Everything on this machine that a cluster could leave behind; `name` narrows down what others change."""
-    cgroups = Path("/sys/fs/cgroup")
-    members = [p.parent.name for p in Path("/proc").glob("[0-9]*/cgroup") if f"psvc.{name}" in _read(p)]
+def traces(spec: ClusterSpec) -> dict[str, list[str]]:
+    """Everything on this machine that belongs to a cluster; others may come and go meanwhile."""
+    mine = f"psvc.{spec.name}"
+    block = ipaddress.ip_network(spec.block)
+    routes = [
+        route["dst"] for route in json.loads(_output("ip", "-json", "route")) if route["dst"] != "default"
+    ]
     return {
-        "mounts": {line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()},
-        "namespaces": sorted(p.name for p in Path("/run/netns").glob("*")),
-        "interfaces": {link["ifname"] for link in json.loads(_output("ip", "-json", "link"))},
-        "routes": {route["dst"] for route in json.loads(_output("ip", "-json", "route"))},
-        "cgroups": sorted(map(str, cgroups.rglob(f"psvc.{name}"))),
-        "processes": members,
-        "clusters": known_clusters(),
-        "folders": sorted(p for p in map(str, (*host.MOUNT_POINTS, run_root())) if Path(p).exists()),
-        "settings": [_read(Path("/proc/sys/vm/overcommit_memory")), _read(Path("/proc/sys/kernel/panic"))],
+        "mounts": [line for line in _read(Path("/proc/self/mountinfo")).splitlines() if spec.name in line],
+        "namespaces": [p.name for p in Path("/run/netns").glob(f"{mine}.*")],
+        "interfaces": [p.name for p in Path("/sys/class/net").glob(spec.host_interface)],
+        "routes": [r for r in routes if ipaddress.ip_network(r).overlaps(block)],
+        "cgroups": [str(p) for p in Path("/sys/fs/cgroup").rglob(mine)],
+        "processes": [p.parent.name for p in Path("/proc").glob("[0-9]*/cgroup") if mine in _read(p)],
+        "directories": [name for name in known_clusters() if name == spec.name],
     }
 
 
-def assert_no_trace(name: str, before: dict[str, object]) -> None:
-    """Nothing more than `before`. The kernel may need a moment to forget processes that were just killed."""
+def assert_no_trace(spec: ClusterSpec) -> None:
+    """The kernel may need a moment to forget processes that were just killed."""
 
-    def same() -> None:
-        assert traces(name) == before
+    def nothing() -> None:
+        assert {what: found for what, found in traces(spec).items() if found} == {}
 
-    eventually(same, timeout=5)
+    eventually(nothing, timeout=5)
 
 
 @pytest.fixture
@@ -161,16 +163,12 @@ def test_start_that_was_killed_is_taken_down_whole(name: str) -> None:
 
 @pytest.mark.nodes
 def test_nothing_is_left_of_a_cluster_with_nodes(name: str) -> None:
-    before = traces(name)
-
-    lifecycle.up(ClusterSpec(name, Level.NODES, 2))
-    during = traces(name)
+    spec = lifecycle.up(ClusterSpec(name, Level.NODES, 2)).spec
+    nowhere = [what for what, found in traces(spec).items() if not found]
     lifecycle.down(name)
 
-    assert_no_trace(name, before)
-    assert {key for key, value in during.items() if value != before[key]} >= {
-        "mounts", "namespaces", "interfaces", "routes", "cgroups", "processes", "clusters",
-    }  # fmt: skip
+    assert nowhere == []
+    assert_no_trace(spec)
 
 
 @pytest.mark.nodes
@@ -189,18 +187,19 @@ def test_second_cluster_runs_beside_the_first_and_leaves_it_alone(nodes_cluster:
 
 @pytest.mark.node
 def test_killed_start_of_a_node_leaves_nothing(name: str) -> None:
-    before = traces(name)
     starting = subprocess.Popen(command("up", "--name", name), cwd=ROOT, stdout=subprocess.DEVNULL)
 
     def half_way() -> None:
         assert (RunDir.of(name).pids / "kubelet-n1").exists()
 
     eventually(half_way, timeout=30, interval=0.02)
+    spec = RunDir.of(name).spec()
     starting.send_signal(signal.SIGKILL)
     starting.wait()
     lifecycle.down(name)
 
-    assert_no_trace(name, before)
+    assert spec
+    assert_no_trace(spec)
 
 
 def _output(*command: str, environment: dict[str, str] | None = None) -> str:

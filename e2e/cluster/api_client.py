@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 import httpx
 
@@ -47,6 +47,8 @@ class ApiClient:
         headers = {"Content-Type": "application/merge-patch+json"}
         self._http.patch(path, json=patch, headers=headers).raise_for_status()
 
-    def close(self) -> None:
-        """Close the connections."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._http.close()

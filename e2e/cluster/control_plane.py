@@ -37,19 +37,17 @@ def commands(spec: ClusterSpec, run: RunDir) -> dict[str, list[str | Path]]:
     }
 
 
-def start(spec: ClusterSpec, startup: Startup) -> ApiClient:
-    """Start all four and wait until the API server is ready. The client is the caller's to close."""
+def start(spec: ClusterSpec, startup: Startup, api: ApiClient) -> None:
+    """Start all four; returns when the API server is ready."""
     netns = spec.control_plane_namespace if spec.nodes else ""
     etcd, api_server, *others = commands(spec, startup.run).items()
     for name, command in (etcd, api_server):
         startup.spawn(name, command, part=PART, netns=netns)
-    api = ApiClient(spec, startup.run)
     startup.wait("answer of /readyz", api.ready, blame="kube-apiserver")
     startup.milestone("API server ready")
     # Not before: a client that meets a closed port, or no roles yet, tries again only after a second or more.
     for name, command in others:
         startup.spawn(name, command, part=PART, netns=netns)
-    return api
 
 
 def wait_controllers(startup: Startup, api: ApiClient) -> None:

@@ -8,18 +8,22 @@ are kept, and the summary says where.
 from __future__ import annotations
 
 import os
+import re
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from e2e.cluster import lifecycle
 from e2e.cluster.providers import Cluster, open_cluster, provider
+from e2e.cluster.rundir import known_clusters
 from e2e.cluster.spec import Level
 
 _SAVED_LOGS = pytest.StashKey[list[Path]]()
 _FIXTURES = ("nodes_cluster", "node_cluster", "api_cluster")
 _OWN_TESTS = "test_own_cluster.py"
+_OF_A_SESSION = re.compile(r"e2e-[a-z]+-(\d+)")
 _RESTRICTED = "pod-security.kubernetes.io/enforce=restricted"
 
 
@@ -74,6 +78,8 @@ def _session_cluster(request: pytest.FixtureRequest, level: Level) -> Iterator[C
     reuse = os.environ.get("E2E_REUSE") == "1"
     # Sessions run beside each other. One kind or existing cluster has nodes enough for every level.
     own = f"e2e-{level}" if reuse else f"e2e-{level}-{os.getpid()}"
+    if provider() == "ours":
+        _remove_abandoned()
     cluster = open_cluster(own if provider() == "ours" else "e2e", level)
     cluster.create()
     yield cluster
@@ -81,3 +87,10 @@ def _session_cluster(request: pytest.FixtureRequest, level: Level) -> Iterator[C
         request.config.stash.setdefault(_SAVED_LOGS, []).append(saved)
     if not reuse:
         cluster.delete()
+
+
+def _remove_abandoned() -> None:
+    """Take down clusters of sessions that were killed before they could do it."""
+    for name in known_clusters():
+        if (found := _OF_A_SESSION.fullmatch(name)) and not Path("/proc", found[1]).exists():
+            lifecycle.down(name)

@@ -6,6 +6,7 @@ import json
 import subprocess
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from e2e.cluster.rundir import run_root
 from e2e.packages import need
@@ -19,9 +20,15 @@ MOUNT_POINTS = (
     Path("/var/lib/kubelet"), Path("/var/lib/cni"),
 )  # fmt: skip
 _NETNS = Path("/run/netns")  # `ip netns` mounts it over itself on first use
-# Kernel settings that the kubelet sets for the whole machine.
-_SETTINGS = ("vm/overcommit_memory", "kernel/panic", "kernel/panic_on_oops", "kernel/keys/root_maxkeys",
-             "kernel/keys/root_maxbytes")  # fmt: skip
+# Watches of files: the usual 128 for all processes of a user are used up by three clusters, and then programs
+# end with "too many open files".
+_LEAST = {"fs/inotify/max_user_instances": 1024, "fs/inotify/max_user_watches": 524288}
+# The kubelet sets the others for the whole machine.
+SETTINGS = (
+    "vm/overcommit_memory", "kernel/panic", "kernel/panic_on_oops", "kernel/keys/root_maxkeys",
+    "kernel/keys/root_maxbytes", *_LEAST,
+)  # fmt: skip
+_SYSCTL = "/proc/sys"
 _PACKAGES = {
     "runc": "runc",
     "ip": "iproute2",
@@ -49,13 +56,20 @@ def cni_folder() -> Path | None:
 
 
 def remember() -> None:
-    """Before the first cluster with nodes: note what is going to change, and make the mount points."""
-    if _memory().exists():
-        return
-    settings = {name: text for name in _SETTINGS if (text := _setting(name)) is not None}
+    """Before a cluster with nodes: note what is going to change, raise limits, make mount points.
+
+    What was noted for an earlier cluster that is still there stands.
+    """
     missing = [str(folder) for point in (*MOUNT_POINTS, _NETNS) for folder in _missing(point)]
-    noted = {"settings": settings, "made": missing, "netns": _is_mount(_NETNS)}
+    noted: dict[str, Any] = {"made": missing, "netns": _is_mount(_NETNS), "settings": {}}
+    if _memory().exists():
+        noted = json.loads(_memory().read_text())
+    current = {name: text for name in SETTINGS if (text := _setting(name)) is not None}
+    noted["settings"] = current | noted["settings"]
     _memory().write_text(json.dumps(noted))
+    for name, least in _LEAST.items():
+        if int(current.get(name, least)) < least:
+            Path(_SYSCTL, name).write_text(str(least))
     for point in MOUNT_POINTS:
         point.mkdir(parents=True, exist_ok=True)
 
@@ -67,7 +81,7 @@ def restore() -> None:
     noted = json.loads(_memory().read_text())
     for name, text in noted["settings"].items():
         if _setting(name) != text:
-            Path("/proc/sys", name).write_text(text)
+            Path(_SYSCTL, name).write_text(text)
     if not noted["netns"] and _is_mount(_NETNS) and not any(_NETNS.iterdir()):
         subprocess.run(["umount", _NETNS], capture_output=True, check=False)
     for folder in reversed(noted["made"]):
@@ -87,7 +101,7 @@ def _is_mount(path: Path) -> bool:
 
 def _setting(name: str) -> str | None:
     try:
-        return Path("/proc/sys", name).read_text()
+        return Path(_SYSCTL, name).read_text()
     except FileNotFoundError:
         return None
 

@@ -102,13 +102,11 @@ def is_healthy(run: RunDir) -> bool:
     spec = run.spec()
     if spec is None or not run.complete:
         return False
-    api = ApiClient(spec, run)
     try:
-        return api.ready()
+        with ApiClient(spec, run) as api:
+            return api.ready()
     except Exception:  # noqa: BLE001  # whatever it is, the answer is no
         return False
-    finally:
-        api.close()
 
 
 def _existing(wanted: ClusterSpec, say: Callable[[str], None]) -> Running | None:
@@ -160,12 +158,12 @@ def _start(spec: ClusterSpec, startup: Startup) -> None:
     startup.ledger.create([control_plane.PART, *(f"n{n.index}/daemons" for n in spec.nodes)])
     certificates.write_credentials(spec, startup.run.credentials)
     startup.milestone("certificates")
-    if spec.nodes:
-        start_nodes(spec, startup)
-        return
-    api = control_plane.start(spec, startup)
-    control_plane.wait_controllers(startup, api)
-    api.close()
+    with ApiClient(spec, startup.run) as api:
+        if spec.nodes:
+            start_nodes(spec, startup, api)
+        else:
+            control_plane.start(spec, startup, api)
+            control_plane.wait_controllers(startup, api)
 
 
 def _print(text: str) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
+from threading import Event
 
 from e2e.cluster import control_plane, dns
 from e2e.cluster.api_client import ApiClient
@@ -22,33 +22,31 @@ from e2e.cluster.spec import ClusterSpec
 from e2e.tools import tool
 
 
-def start_nodes(spec: ClusterSpec, startup: Startup) -> None:
+def start_nodes(spec: ClusterSpec, startup: Startup, api: ApiClient) -> None:
     """Start the control plane and all nodes, side by side where they do not need each other."""
     runtimes = [Containers(spec, startup.run, node) for node in spec.nodes]
     archives = [pause_image(), coredns_image()]
-    ready: Future[ApiClient] = Future()
+    ready = Event()
     startup.together(
-        partial(_start_control_plane, spec, startup, ready),
-        *(partial(_start_node, runtime, startup, archives, ready) for runtime in runtimes),
+        partial(_start_control_plane, spec, startup, api, ready),
+        *(partial(_start_node, runtime, startup, api, archives, ready) for runtime in runtimes),
     )
     startup.wait("answer of DNS", partial(dns.resolves, spec), blame="kubelet-n1")
     startup.milestone("DNS answers")
-    ready.result().close()
 
 
-def _start_control_plane(spec: ClusterSpec, startup: Startup, ready: Future[ApiClient]) -> None:
-    api = control_plane.start(spec, startup)
-    ready.set_result(api)
+def _start_control_plane(spec: ClusterSpec, startup: Startup, api: ApiClient, ready: Event) -> None:
+    control_plane.start(spec, startup, api)
+    ready.set()
     dns.create_dns(spec, api)
     control_plane.wait_controllers(startup, api)
 
 
 def _start_node(
-    runtime: Containers, startup: Startup, archives: list[Path], ready: Future[ApiClient]
+    runtime: Containers, startup: Startup, api: ApiClient, archives: list[Path], ready: Event
 ) -> None:
     containerd = _prepare(runtime, startup, archives)
-    waited_for = "API server that lets nodes join"
-    api = startup.wait(waited_for, lambda: ready.result() if ready.done() else None, blame="kube-apiserver")
+    startup.wait("API server that lets nodes join", ready.is_set, blame="kube-apiserver")
     _join(runtime, containerd, startup, api)
 
 
