@@ -1,0 +1,246 @@
+"""The path of one pass, and what happens when a step of it fails."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import pytest
+
+from productionservice.children import BuildContext
+from productionservice.engine.answers import Conflict, NotFound
+from productionservice.engine.caches import Caches
+from productionservice.engine.client import Client
+from productionservice.engine.events import Note, Recorder
+from productionservice.errors import NotOwned, OperatorError, Rejected, Transient, Waiting
+from productionservice.plan import Action, Applied, Change, Ref, Result
+from productionservice.reconcile import Reconciler, next_look
+from tests.operator.engine.cluster_in_memory import ClusterInMemory
+from tests.support.builders import IMAGE, UID
+
+KEY = ("shop", "catalog")
+CREATES = [
+    f"create {kind} catalog"
+    for kind in ("ServiceAccount", "NetworkPolicy", "Service", "Deployment", "PodDisruptionBudget")
+]
+STATUS = "apply status catalog"
+
+
+class Pass:
+    """One service, its world, and passes over it."""
+
+    def __init__(self) -> None:
+        self.cluster, self.caches, self.told = ClusterInMemory(), Caches(), list[Note]()
+        self.reconcile = Reconciler(
+            cast("Client", self.cluster), self.caches, cast("Recorder", self), BuildContext(),
+            now=lambda: datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
+        )  # fmt: skip
+        self.edit()
+
+    def tell(self, note: Note) -> None:
+        self.told.append(note)
+
+    def edit(self, **spec: Any) -> None:
+        """Somebody applies another spec."""
+        old = self.caches.parents.get(KEY) or {"metadata": {"generation": 0}}
+        generation = old["metadata"]["generation"] + 1
+        body = {
+            "apiVersion": "productionservice.io/v1alpha1",
+            "kind": "ProductionService",
+            "metadata": {"name": "catalog", "namespace": "shop", "generation": generation},
+            "spec": {"image": IMAGE, **spec},
+            "status": old.get("status", {}),
+        }
+        self.caches.parents.put(self.cluster.store("status", body, uid=UID))
+
+    def condition(self, kind: str) -> dict[str, Any]:
+        status = (self.caches.parents.get(KEY) or {})["status"]
+        found: dict[str, Any] = next(c for c in status["conditions"] if c["type"] == kind)
+        return found
+
+
+@pytest.fixture
+def world() -> Pass:
+    return Pass()
+
+
+async def test_a_new_service_gets_its_children_in_order_then_one_status(world: Pass) -> None:
+    assert await world.reconcile(KEY) is None
+
+    # The number of pods has a field manager, and so a write, of its own.
+    assert world.cluster.writes() == [*CREATES[:4], "apply Deployment catalog", CREATES[4], STATUS]
+    assert [note.reason for note in world.told] == ["Created", "Configured", "Starting"]
+    assert world.condition("Applied")["status"] == "True"
+
+
+async def test_a_second_pass_makes_no_call_even_while_informers_lag(world: Pass) -> None:
+    await world.reconcile(KEY)
+    world.cluster.writes()
+    world.told.clear()
+    await world.reconcile(KEY)
+
+    assert world.cluster.calls == []
+    assert world.told == []
+
+
+async def test_after_a_restart_a_pass_makes_no_call(world: Pass) -> None:
+    await world.reconcile(KEY)
+    restarted = Pass()
+    restarted.cluster = world.cluster
+    world.cluster.show(restarted.caches)
+    restarted.caches.parents.put({**(world.caches.parents.get(KEY) or {})})
+    world.cluster.writes()
+    await restarted.reconcile(KEY)
+
+    assert restarted.cluster.writes() == []
+
+
+async def test_what_is_no_longer_wanted_goes_last(world: Pass) -> None:
+    world.edit(replicas={"min": 2, "max": 4})
+    await world.reconcile(KEY)
+    world.cluster.writes()
+    world.edit(replicas={"min": 4})
+    await world.reconcile(KEY)
+
+    assert world.cluster.writes()[-2:] == ["delete HorizontalPodAutoscaler catalog", STATUS]
+    await world.reconcile(KEY)
+    assert "delete HorizontalPodAutoscaler catalog" not in world.cluster.writes()
+
+
+async def test_a_refused_child_keeps_nothing_back_but_deletions(world: Pass) -> None:
+    world.edit(replicas={"min": 2, "max": 4})
+    await world.reconcile(KEY)
+    world.cluster.writes()
+    world.cluster.fails["apply Service catalog"] = Rejected("denied by policy", status=403)
+    del world.cluster.objects["PodDisruptionBudget", "catalog"]
+    world.caches.children["PodDisruptionBudget"].discard(KEY, before=10**9)
+    body = world.caches.children["Service"].get(KEY)
+    assert body is not None
+    world.cluster.store("Service", {**body, "spec": {**body["spec"], "selector": {}}}, uid="uid-Service")
+    world.cluster.show(world.caches)
+    world.edit(replicas={"min": 4})
+
+    assert await world.reconcile(KEY) == 30
+    writes = world.cluster.writes()
+    assert "create PodDisruptionBudget catalog" in writes
+    assert "delete HorizontalPodAutoscaler catalog" not in writes
+    assert (world.condition("Applied")["reason"], world.condition("Applied")["status"]) == (
+        "Rejected",
+        "False",
+    )
+
+
+async def test_a_failed_deployment_gets_no_number_of_pods(world: Pass) -> None:
+    world.cluster.fails["create Deployment catalog"] = Transient("no answer in time")
+    with pytest.raises(Transient):
+        await world.reconcile(KEY)
+
+    writes = world.cluster.writes()
+    assert "apply Deployment catalog" not in writes
+    assert writes[-1] == STATUS, "the status is written before the pass is tried again"
+    assert world.condition("Applied")["reason"] == "ApplyFailed"
+    await world.reconcile(KEY)
+    assert world.condition("Applied")["status"] == "True"
+
+
+async def test_a_lost_answer_to_a_create_is_found_out(world: Pass) -> None:
+    call = "create Service catalog"
+    world.cluster.fails[call] = Transient("connection reset")
+    world.cluster.lost.add(call)
+    with pytest.raises(Transient):
+        await world.reconcile(KEY)
+    world.cluster.lost.clear()
+    world.cluster.calls.clear()
+
+    assert await world.reconcile(KEY) is None
+    assert world.cluster.calls == [call, "get Service catalog", STATUS]
+
+
+async def test_a_foreign_object_is_left_alone_and_looked_at_again(world: Pass) -> None:
+    theirs = world.cluster.store(
+        "Service", {"metadata": {"name": "catalog", "namespace": "shop"}}, uid="theirs"
+    )
+
+    assert await world.reconcile(KEY) == 30
+    assert world.cluster.objects["Service", "catalog"] == theirs
+    assert world.condition("Applied")["reason"] == "NotOwned"
+    assert "Service catalog" in world.condition("Applied")["message"]
+
+
+async def test_our_object_without_its_label_is_taken_back_though_no_informer_sees_it(world: Pass) -> None:
+    await world.reconcile(KEY)
+    body = world.cluster.objects["Service", "catalog"]
+    del body["metadata"]["labels"]
+    world.caches.children["Service"].discard(KEY, before=10**9)
+    world.cluster.writes()
+
+    assert await world.reconcile(KEY) is None
+    assert world.cluster.writes()[:2] == ["create Service catalog", "apply Service catalog"]
+    assert "labels" in world.cluster.objects["Service", "catalog"]["metadata"]
+
+
+async def test_a_spec_that_cannot_be_read_touches_no_child(world: Pass) -> None:
+    await world.reconcile(KEY)
+    world.cluster.writes()
+    world.edit(image={"repository": "x"}, shutdown={"drainSeconds": 10_000})
+
+    assert await world.reconcile(KEY) is None
+    assert world.cluster.writes() == [STATUS]
+    assert (world.condition("Accepted")["status"], world.condition("Accepted")["reason"]) == (
+        "False",
+        "InvalidSpec",
+    )
+
+
+async def test_a_service_that_is_gone_is_forgotten(world: Pass) -> None:
+    world.cluster.fails[STATUS] = NotFound("no such service")
+
+    assert await world.reconcile(KEY) is None
+    assert world.caches.parents.get(KEY) is None
+    world.cluster.writes()
+    assert await world.reconcile(KEY) is None
+    assert world.cluster.calls == []
+
+
+async def test_a_status_for_an_older_spec_is_not_written_over_a_newer_one(world: Pass) -> None:
+    world.cluster.fails[STATUS] = Conflict("the object has been modified")
+
+    with pytest.raises(Conflict):
+        await world.reconcile(KEY)
+    assert world.told == []
+
+
+async def test_a_service_on_its_way_out_is_left_to_the_garbage_collector(world: Pass) -> None:
+    body = world.caches.parents.get(KEY)
+    assert body is not None
+    leaving = {**body["metadata"], "deletionTimestamp": "2026-01-01T00:00:00Z", "resourceVersion": "999999"}
+    world.caches.parents.put({**body, "metadata": leaving})
+
+    assert await world.reconcile(KEY) is None
+    assert world.cluster.calls == []
+
+
+@pytest.mark.parametrize(
+    ("errors", "seconds"),
+    [
+        ([], None),
+        ([NotOwned("theirs")], 30),
+        ([Waiting("leaving", seconds=5), Rejected("no", status=422)], 5),
+    ],
+)
+def test_when_to_look_again(errors: list[OperatorError], seconds: float | None) -> None:
+    assert next_look(applied(errors)) == seconds
+
+
+def test_a_transient_failure_goes_before_all_others() -> None:
+    with pytest.raises(Transient, match="busy") as raised:
+        next_look(
+            applied([NotOwned("theirs"), Transient("busy", retry_after=3), Transient("busy", retry_after=8)])
+        )
+
+    assert raised.value.retry_after == 8
+
+
+def applied(errors: list[OperatorError]) -> Applied:
+    change = Change(Action.CREATED, Ref("Service", "catalog"), {})
+    return Applied(tuple(Result(change, None, error) for error in errors))
