@@ -170,10 +170,7 @@ class KindProvider(Cluster):
         super().__init__(name, level)
         os.environ.setdefault("KIND_VERSION", _KIND_VERSION)
         os.environ.setdefault("KUBECTL_VERSION", KUBERNETES)
-        # Imported here, since it reads the versions above when it is.
-        from pytest_kind import (  # type: ignore[import-untyped]  # it has no types  # noqa: PLC0415
-            KindCluster,
-        )
+        from pytest_kind import KindCluster  # type: ignore[import-untyped]  # noqa: PLC0415  # untyped; reads the above
 
         self._kind = KindCluster(name)
 
