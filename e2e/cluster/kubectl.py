@@ -15,7 +15,6 @@ from typing import IO, Any
 
 from e2e.progress import CommandError
 
-_CACHE = Path(tempfile.gettempdir()) / f"productionservice-kubectl-{os.geteuid()}"
 _FORWARD_PATIENCE = 10.0  # seconds until kubectl says which port it listens on; it takes about 0.1
 _RETRY_PAUSE = 0.5  # seconds between attempts: what fails is a pod that is not running yet
 
@@ -37,8 +36,9 @@ class Kubectl:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The caller's environment with this kubeconfig. Nothing is written into the home folder."""
-        return {**os.environ, "KUBECONFIG": str(self.kubeconfig), "KUBECACHEDIR": str(_CACHE)}
+        """The caller's environment with this kubeconfig; the cache is beside it and goes when it goes."""
+        cache = self.kubeconfig.parent / "cache"
+        return {**os.environ, "KUBECONFIG": str(self.kubeconfig), "KUBECACHEDIR": str(cache)}
 
     def run(self, *arguments: str, **options: Any) -> str:
         """Standard output. `options` are those of subprocess.run, such as `input` or `timeout`.

@@ -7,7 +7,6 @@ import signal
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from e2e import tools
 from e2e.cluster import certificates, control_plane, host, network
@@ -168,8 +167,3 @@ def _start(spec: ClusterSpec, startup: Startup) -> None:
 
 def _print(text: str) -> None:
     print(text, flush=True)
-
-
-def kubectl_environment(kubeconfig: Path, cache: Path) -> dict[str, str]:
-    """Environment of kubectl for a cluster: nothing is written into the user's home."""
-    return {**os.environ, "KUBECONFIG": str(kubeconfig), "KUBECACHEDIR": str(cache)}

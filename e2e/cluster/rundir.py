@@ -107,7 +107,7 @@ class RunDir:
                 self.path.rmdir()
                 raise CommandError(f"cannot mount a tmpfs on {self.path}: {finished.stderr.strip()}")
         (self.path / "spec.json").write_text(spec.to_json())
-        (self.path / "owner").write_text(str(os.getpid()))
+        (self.path / "owner").write_text(f"{os.getpid()} {_start_of(os.getpid())}")
         for folder in (self.logs, self.pids):
             folder.mkdir()
 
@@ -130,10 +130,11 @@ class RunDir:
     def owner(self) -> int | None:
         """Process that is starting the cluster now, or None."""
         try:
-            pid = int((self.path / "owner").read_text())
+            pid, start = (self.path / "owner").read_text().split()
         except (FileNotFoundError, ValueError):
             return None
-        return pid if not self.complete and Path(f"/proc/{pid}").exists() else None
+        # Its number may have been given to another process since.
+        return int(pid) if not self.complete and _start_of(int(pid)) == start else None
 
     def save_logs(self) -> None:
         """Copy the logs to where they outlive the cluster, over those of the last failure."""
@@ -154,6 +155,14 @@ class RunDir:
             if finished.returncode:
                 time.sleep(0.05)
         shutil.rmtree(self.path, ignore_errors=True)
+
+
+def _start_of(pid: int) -> str:
+    """When a process started, in the kernel's ticks since boot; empty when there is none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def known_clusters() -> list[str]:

@@ -14,7 +14,8 @@ from e2e.cluster import __main__ as command_line
 from e2e.cluster import lifecycle, providers
 from e2e.cluster.kubectl import Kubectl, KubectlError
 from e2e.cluster.providers import ExistingCluster, OwnCluster, open_cluster
-from e2e.cluster.spec import Level
+from e2e.cluster.rundir import RunDir
+from e2e.cluster.spec import ClusterSpec, Level
 from e2e.eventually import eventually
 from e2e.progress import CommandError
 
@@ -155,3 +156,17 @@ def test_eventually_gives_the_value_or_the_last_failure() -> None:
     with pytest.raises(AssertionError, match="still pending") as failure:
         eventually(never, timeout=0.01, interval=0.001)
     assert failure.value.__notes__ == ["still so after 0 s"]
+
+
+def test_owner_of_a_start_is_known_until_it_ends(tmp_path: Path) -> None:
+    run = RunDir(tmp_path / "dev")
+    run.create(ClusterSpec("dev", Level.API))
+    mine = run.owner()
+    (run.path / "owner").write_text(f"{os.getpid()} 1")  # the number, but of a process that started at boot
+    another = run.owner()
+
+    assert (mine, another) == (os.getpid(), None)
+
+
+def test_kubectl_keeps_its_cache_beside_the_kubeconfig(failing: Kubectl) -> None:
+    assert failing.environment["KUBECACHEDIR"] == str(failing.kubeconfig.parent / "cache")
