@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from e2e.cluster.spec import ClusterSpec
+from e2e.cluster.spec import ClusterSpec, check_name
 from e2e.progress import CommandError
 from e2e.tools import cache_dir
 
@@ -64,7 +64,8 @@ class RunDir:
 
     @classmethod
     def of(cls, name: str) -> RunDir:
-        """The directory of the cluster `name`, there or not."""
+        """The directory of the cluster `name`, there or not. Raises CommandError for a bad name."""
+        check_name(name)
         return cls(run_root() / name)
 
     @property

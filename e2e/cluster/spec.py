@@ -17,6 +17,12 @@ MOST_NODES = 20  # addresses allow 60; far more than two cores carry
 DNS_DOMAIN = "cluster.local"
 
 
+def check_name(name: str) -> None:
+    """Raise CommandError when it cannot be a cluster's name: it becomes part of paths that are removed."""
+    if not _NAME.fullmatch(name):
+        raise CommandError(f"cluster name {name!r}: use 1 to 24 lower-case letters, digits and inner hyphens")
+
+
 class Level(StrEnum):
     """How much of Kubernetes runs. Each level has all of the one before it."""
 
@@ -67,10 +73,7 @@ class ClusterSpec:
     short_intervals: bool = False
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name):
-            raise CommandError(
-                f"cluster name {self.name!r}: use 1 to 24 lower-case letters, digits and inner hyphens"
-            )
+        check_name(self.name)
         if self.slot not in SLOTS:
             raise CommandError(f"slot {self.slot}: use {SLOTS.start} to {SLOTS.stop - 1}")
         least, most = {Level.API: (0, 0), Level.NODE: (1, 1), Level.NODES: (2, MOST_NODES)}[self.level]

@@ -50,6 +50,7 @@ def test_help_of_every_command_has_an_example(command: str, capsys: pytest.Captu
         (["load-image", "x", "--name", "other"], 1, "other is not up"),
         (["logs", "etcd"], 1, "no log of 'etcd': dev has none"),
         (["up", "--name", "No"], 1, "cluster name 'No'"),
+        (["down", "--name", "../../home"], 1, "cluster name '../../home'"),
         (["up", "--level", "api", "--nodes", "2"], 1, "2 nodes at level api"),
         (["up", "--level", "node"], 1, "level node needs root: run it with sudo, or use --level api"),
     ],
