@@ -6,7 +6,7 @@ import os
 import re
 import socket
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -70,7 +70,7 @@ class OperatorConfig(BaseModel):
         values: dict[str, Any] = {
             "lease_namespace": _own_namespace(),
             **_cluster_address(env),
-            **{k[len(PREFIX) :].lower(): v for k, v in env.items() if k.startswith(PREFIX)},
+            **_settings(env, cls.model_fields),
         }
         if "kubeconfig" not in values and env.get("KUBECONFIG"):
             values["kubeconfig"] = env["KUBECONFIG"]
@@ -84,8 +84,21 @@ class OperatorConfig(BaseModel):
             raise ConfigError("; ".join(_line(fault) for fault in error.errors())) from error
 
 
+_SERVICE_LINK = re.compile(r"(.*_)?(SERVICE_(HOST|PORT(_.+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_.+)?)?)")
+"""What the kubelet sets for each Service of the namespace. For one named like the operator it begins with PREFIX."""
+
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """Where the kubelet puts token, CA and namespace of a pod's service account."""
+
+
+def _settings(env: Mapping[str, str], known: Collection[str]) -> dict[str, str]:
+    """Our variables. Unknown ones are kept, to be refused, unless they are none of ours."""
+    ours = {name[len(PREFIX) :]: value for name, value in env.items() if name.startswith(PREFIX)}
+    return {
+        name.lower(): value
+        for name, value in ours.items()
+        if name.lower() in known or not _SERVICE_LINK.fullmatch(name)
+    }
 
 
 def _own_namespace() -> str:

@@ -21,7 +21,7 @@ from productionservice.config import PREFIX, ConfigError, OperatorConfig
 from productionservice.engine.caches import CHILD_SELECTOR, POD_SELECTOR, PODS, RESOURCES, Caches
 from productionservice.engine.client import Client
 from productionservice.engine.events import Recorder
-from productionservice.engine.health import Health, serve
+from productionservice.engine.health import CannotListen, Health, serve
 from productionservice.engine.leader import LeaderElector
 from productionservice.engine.login import Login, LoginError, load_login
 from productionservice.engine.queue import AsyncQueue
@@ -199,7 +199,11 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201 - before logging is set up, for whoever starts us
         return EXIT_USAGE
     logs.configure(config.log_level)
-    return uvloop.run(run(config, login))
+    try:
+        return uvloop.run(run(config, login))
+    except CannotListen as error:
+        print(f"error: {error}: set {PREFIX}HTTP_PORT to a free port", file=sys.stderr)  # noqa: T201 - as above
+        return EXIT_USAGE
 
 
 if __name__ == "__main__":

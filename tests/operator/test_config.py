@@ -49,6 +49,17 @@ def test_ipv6_address_of_the_api_server() -> None:
     assert OperatorConfig.from_environment(env).api_host == "[fd00::1]:6443"
 
 
+def test_what_the_kubelet_sets_for_services_is_not_mistaken_for_settings() -> None:
+    links = {
+        "SERVICE_HOST": "10.0.0.1",
+        "SERVICE_PORT_METRICS": "8080",
+        "PORT_8080_TCP_ADDR": "10.0.0.1",
+        "PORT": "tcp://x",
+    }
+
+    assert read(**links, METRICS_SERVICE_PORT="8080").http_port == 8080
+
+
 @pytest.mark.parametrize(
     ("variable", "value", "words"),
     [

@@ -20,6 +20,10 @@ DEAD_SECONDS = 180.0
 """A watch that has said nothing for so long is dead: bookmarks come each minute, reconnects after 70 s."""
 
 
+class CannotListen(Exception):
+    """The port is taken, or the address is not ours."""
+
+
 class Health:
     """Ready: every cache is complete and every watch is alive. Leading is not needed: a standby is ready too."""
 
@@ -67,7 +71,10 @@ async def serve(health: Health, host: str, port: int) -> AsyncIterator[None]:
     await runner.setup()
     try:
         site = web.TCPSite(runner, host, port)
-        await site.start()
+        try:
+            await site.start()
+        except OSError as error:
+            raise CannotListen(f"cannot listen on {host}:{port} ({error.strerror or error})") from error
         log.info("serving health and metrics", addresses=[str(address) for address in runner.addresses])
         yield
     finally:

@@ -26,6 +26,7 @@ class Workers:
     def __init__(self, queue: AsyncQueue, reconcile: Reconcile, count: int) -> None:
         self._queue, self._reconcile, self._count = queue, reconcile, count
         self._tasks: list[asyncio.Task[None]] = []
+        self._busy: set[asyncio.Task[None]] = set()
         metrics.WORKERS_MAX.labels(metrics.CONTROLLER).set(count)
 
     def start(self, gate: Callable[[], Awaitable[object]]) -> None:
@@ -40,8 +41,8 @@ class Workers:
     async def drain(self, seconds: float) -> None:
         """Take nothing new, let running passes finish for at most `seconds`, then cancel them."""
         self._queue.close()
-        if self._tasks:
-            _, late = await asyncio.wait(self._tasks, timeout=seconds)
+        if self._busy:
+            _, late = await asyncio.wait(set(self._busy), timeout=seconds)
             if late:
                 log.warning("passes were cut short", count=len(late))
         self.cancel()
@@ -55,22 +56,29 @@ class Workers:
 
     async def _run(self, gate: Callable[[], Awaitable[object]]) -> None:
         await gate()
-        while (work := await self._queue.get()) is not None:
-            with (
-                bound_contextvars(
-                    namespace=work.key[0],
-                    name=work.key[1],
-                    trigger=work.trigger,
-                    reconcile_id=uuid.uuid4().hex[:12],
-                ),
-                metrics.WORKERS_ACTIVE.labels(metrics.CONTROLLER).track_inprogress(),
-            ):
-                started = time.monotonic()
-                try:
-                    await self._one(work)
-                finally:
-                    self._queue.done(work.key)
-                    metrics.RECONCILE_TIME.labels(metrics.CONTROLLER).observe(time.monotonic() - started)
+        task = asyncio.current_task()
+        while task is not None and (work := await self._queue.get()) is not None:
+            self._busy.add(task)
+            try:
+                await self._pass(work)
+            finally:
+                self._busy.discard(task)
+
+    async def _pass(self, work: Work) -> None:
+        """One pass with its logs and metrics."""
+        namespace, name = work.key
+        started = time.monotonic()
+        with (
+            bound_contextvars(
+                namespace=namespace, name=name, trigger=work.trigger, reconcile_id=uuid.uuid4().hex[:12]
+            ),
+            metrics.WORKERS_ACTIVE.labels(metrics.CONTROLLER).track_inprogress(),
+        ):  # fmt: skip
+            try:
+                await self._one(work)
+            finally:
+                self._queue.done(work.key)
+                metrics.RECONCILE_TIME.labels(metrics.CONTROLLER).observe(time.monotonic() - started)
 
     async def _one(self, work: Work) -> None:
         """One pass and its fate."""

@@ -117,6 +117,12 @@ async def test_drain_lets_a_running_pass_finish_and_begins_no_other(shift: Shift
     assert (shift.passes.finished, shift.passes.started) == (1, [A])
 
 
+async def test_drain_does_not_wait_for_workers_that_wait(shift: Shift) -> None:
+    await asyncio.wait_for(shift.workers.drain(60), 5)
+
+    assert all(task.done() for task in shift.workers.tasks)
+
+
 async def test_drain_ends_a_pass_that_takes_too_long(shift: Shift) -> None:
     shift.passes.may_end.clear()
     shift.gate.set()
