@@ -17,7 +17,11 @@ KINDS = [
 ]  # fmt: skip
 EDITS = {
     "networkpolicy": [{"op": "replace", "path": "/spec/policyTypes", "value": ["Ingress"]}],
-    "service": [{"op": "replace", "path": "/spec/ports/0/port", "value": 8080}],
+    "service": [  # a port that is renumbered, one that is added, and callers pinned to a pod
+        {"op": "replace", "path": "/spec/ports/0/port", "value": 8080},
+        {"op": "add", "path": "/spec/ports/-", "value": {"name": "more", "port": 9999, "protocol": "TCP"}},
+        {"op": "add", "path": "/spec/sessionAffinity", "value": "ClientIP"},
+    ],
     "deployment": [{"op": "replace", "path": "/spec/strategy/rollingUpdate/maxUnavailable", "value": 1}],
     "poddisruptionbudget": [
         {"op": "replace", "path": "/spec/unhealthyPodEvictionPolicy", "value": "IfHealthyBudget"}

@@ -23,6 +23,9 @@ MERGE_KEYS: Mapping[str, tuple[str, ...]] = {
 }
 """Lists that the API server merges by key (`x-kubernetes-list-map-keys`); for `ports` see `_merge_key`."""
 
+COMPLETE_LISTS = frozenset({"spec.ports"})
+"""Merged lists that nobody else may add to: a port added to the Service by hand opens what the spec does not."""
+
 ATOMIC_MAPS = frozenset({
     "selector", "podSelector", "namespaceSelector", "labelSelector",
     "fieldRef", "secretKeyRef", "configMapKeyRef",
@@ -53,6 +56,8 @@ def _differences(path: str, desired: Any, live: Any) -> Iterator[str]:
             for item in desired:
                 name = "/".join(str(part) for part in _identity(item, keys))
                 yield from _differences(f"{path}[{name}]", item, found.get(_identity(item, keys)))
+            if path in COMPLETE_LISTS and len(found) > len(desired):
+                yield f"{path}: {len(found) - len(desired)} more than wanted"
         case _ if desired != live:
             yield _describe(path, desired, live)
 

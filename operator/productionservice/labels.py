@@ -11,6 +11,8 @@ FIELD_MANAGER = "productionservice-operator"
 """Field manager of every child write."""
 REPLICAS_MANAGER = "productionservice-operator-replicas"
 """Owns `spec.replicas` of the Deployment alone: leaving it to an autoscaler never resets it (ADR 0004)."""
+MEND_MANAGER = "productionservice-operator-mend"
+"""Replaces lists that others have added to, and gives them up at once (`engine/mend.py`)."""
 STATUS_MANAGER = "productionservice-operator-status"
 
 APPLIED_DIGEST = f"{DOMAIN}/applied-digest"

@@ -164,11 +164,11 @@ def test_a_selector_or_rule_that_was_widened_is_drift(
     assert [line.partition(":")[0] for line in found] == [place]
 
 
-def test_a_port_added_to_the_service_is_not_ours_but_a_changed_one_is() -> None:
+def test_a_port_added_to_the_service_or_changed_is_drift() -> None:
     extra = {"name": "extra", "port": 81, "protocol": "TCP", "targetPort": 81}
     live = edited(SERVICE, "spec", "ports", value=[extra, *SERVICE["spec"]["ports"]])
 
-    assert drift(SERVICE, live) == []
+    assert drift(SERVICE, live) == ["spec.ports: 1 more than wanted"]
     assert drift(SERVICE, edited(SERVICE, "spec", "ports", 0, "targetPort", value=81)) == [
         "spec.ports[80/TCP].targetPort: wanted http, found 81"
     ]

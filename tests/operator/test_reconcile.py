@@ -112,6 +112,7 @@ async def test_a_refused_child_keeps_nothing_back_but_deletions(world: Pass) -> 
     await world.reconcile(KEY)
     world.cluster.writes()
     world.cluster.fails["apply Service catalog"] = Rejected("denied by policy", status=403)
+    world.cluster.fails["merge Service catalog"] = Rejected("denied by policy", status=403)
     del world.cluster.objects["PodDisruptionBudget", "catalog"]
     world.caches.children["PodDisruptionBudget"].discard(KEY, before=10**9)
     body = world.caches.children["Service"].get(KEY)
@@ -128,6 +129,30 @@ async def test_a_refused_child_keeps_nothing_back_but_deletions(world: Pass) -> 
         "Rejected",
         "False",
     )
+
+
+async def test_an_apply_that_others_entries_make_impossible_is_mended(world: Pass) -> None:
+    await world.reconcile(KEY)
+    world.cluster.writes()
+    body = world.caches.children["Service"].get(KEY)
+    assert body is not None
+    (port,) = body["spec"]["ports"]
+    world.cluster.store(
+        "Service", {**body, "spec": {**body["spec"], "ports": [{**port, "port": 8080}]}}, uid="uid-Service"
+    )
+    world.cluster.show(world.caches)
+    world.cluster.fails["apply Service catalog"] = Rejected("ports[1].name: duplicate", status=422)
+
+    await world.reconcile(KEY)
+
+    assert [write for write in world.cluster.writes() if "Service catalog" in write] == [
+        "apply Service catalog",
+        "merge Service catalog",
+        "merge Service catalog",
+        "apply Service catalog",
+    ]
+    assert world.cluster.objects["Service", "catalog"]["spec"]["ports"] == [port]
+    assert world.condition("Applied")["status"] == "True"
 
 
 async def test_a_failed_deployment_gets_no_number_of_pods(world: Pass) -> None:

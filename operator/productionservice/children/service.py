@@ -14,12 +14,14 @@ from productionservice.names import child_name
 def build_service(service: ProductionService, _effective: Effective, _context: BuildContext) -> Manifest:
     """Traffic only: the admin port is for the kubelet and monitoring, which reach pods directly.
 
-    The type is written although it is the default: a Service opened to the outside by hand is drift.
+    Type and affinity are written although they are the defaults: a Service opened to the outside by hand, or one
+    that pins callers to a leaving pod, is drift.
     """
     return {
         "metadata": {"name": child_name(service.metadata.name)},
         "spec": {
             "type": "ClusterIP",
+            "sessionAffinity": "None",
             "selector": labels.selector_labels(service.metadata.name),
             "ports": [
                 {

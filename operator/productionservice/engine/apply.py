@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from productionservice import metrics
+from productionservice import labels, metrics
 from productionservice.children import Manifest
+from productionservice.diff import drift
 from productionservice.engine.answers import Conflict
 from productionservice.engine.caches import RESOURCES, Caches
 from productionservice.engine.client import Client
+from productionservice.engine.mend import replace_lists
 from productionservice.engine.store import without_managed_fields
-from productionservice.errors import OperatorError
+from productionservice.errors import OperatorError, Rejected
 from productionservice.plan import Action, Applied, Change, Plan, Result
 
 Resolve = Callable[[Change, Manifest], Change]
@@ -85,9 +87,18 @@ class _Applier:
 
     async def _configure(self, change: Change) -> Result:
         uid = change.uid or self._uid_from_before(change)
-        live = await self._client.apply(
-            RESOURCES[change.ref.kind], _wanted(change), manager=change.manager, uid=uid
-        )
+        resource, manifest = RESOURCES[change.ref.kind], _wanted(change)
+        mendable = uid is not None and change.manager == labels.FIELD_MANAGER and "spec" in manifest
+        try:
+            live = await self._client.apply(resource, manifest, manager=change.manager, uid=uid)
+        except Rejected:
+            if not mendable:
+                raise
+        else:
+            if not (mendable and drift(manifest, live)):
+                return Result(change, self._take(change, live))
+        await replace_lists(self._client, resource, manifest, uid=uid or "")
+        live = await self._client.apply(resource, manifest, manager=change.manager, uid=uid)
         return Result(change, self._take(change, live))
 
     async def _delete(self, change: Change) -> Result:

@@ -180,9 +180,14 @@ class Client:
         path = resource.path(namespace, body["metadata"]["name"])
         return await self._request(_Call("UPDATE", "PUT", path, body=body))
 
-    async def merge(self, resource: Resource, namespace: str, name: str, patch: Mapping[str, Any]) -> Body:
-        """Merge patch, for the count of an Event."""
-        return await self._request(_Call("PATCH", "PATCH", resource.path(namespace, name), {}, patch, _MERGE))
+    async def merge(
+        self, resource: Resource, namespace: str, name: str, patch: Mapping[str, Any], *, manager: str = "",
+    ) -> Body:  # fmt: skip
+        """Merge patch: maps are merged, lists replaced. `metadata.uid` and `resourceVersion` in it are conditions."""
+        query = {"fieldManager": manager} if manager else {}
+        return await self._request(
+            _Call("PATCH", "PATCH", resource.path(namespace, name), query, patch, _MERGE)
+        )
 
     async def _read(self, path: str, query: Mapping[str, str] | None = None) -> Body:
         """GET, tried again a few times: reading twice changes nothing."""

@@ -53,6 +53,17 @@ class ClusterInMemory:
             merged["spec"] = {**live["spec"], "replicas": manifest["spec"]["replicas"]}
         return self.store(kind, merged, uid=uid or "")
 
+    async def merge(
+        self, resource: Resource, _namespace: str, name: str, patch: Mapping[str, Any], **_: Any
+    ) -> dict[str, Any]:
+        self._call("merge", resource, name)
+        kind = KIND_OF[resource]
+        live = self.objects[kind, name]
+        merged = {**live, "spec": {**live.get("spec", {}), **patch.get("spec", {})}}
+        stored = self.store(kind, merged, uid=live["metadata"]["uid"])
+        stored["metadata"].setdefault("managedFields", [])
+        return stored
+
     async def get(self, resource: Resource, _namespace: str | None, name: str) -> dict[str, Any]:
         self._call("get", resource, name)
         found = self.objects.get((KIND_OF[resource], name))
