@@ -23,6 +23,8 @@ class DeploymentState:
     updated: int
     ready: int
     available: int
+    complete: bool
+    """True once its controller has called the rollout complete; scaling does not take that back."""
     stalled: str
     """Message of the progress deadline, empty while it is not exceeded."""
     refused: str
@@ -55,6 +57,7 @@ def deployment_state(manifest: Mapping[str, Any] | None) -> DeploymentState | No
         updated=status.get("updatedReplicas", 0),
         ready=status.get("readyReplicas", 0),
         available=status.get("availableReplicas", 0),
+        complete=progressing.get("reason") == "NewReplicaSetAvailable",
         stalled=progressing.get("message", "") if exceeded else "",
         refused=failure.get("message", "") if failure.get("status") == "True" else "",
     )

@@ -10,12 +10,12 @@ from productionservice.status.reasons import Reason
 
 
 def evaluate(given: StatusInput) -> Finding:
-    """Scaling is no rollout: only pods of an older template keep this from being True."""
+    """Scaling is no rollout: only a template that has not reached every pod yet keeps this from being True."""
     deployment = given.deployment
     if deployment is None or not deployment.seen:
         return in_progress(ROLLED_OUT, Reason.ROLLING_OUT, "the new template is not looked at yet")
     version = given.effective.version
-    if deployment.updated == deployment.replicas and deployment.updated > 0 and not deployment.stalled:
+    if deployment.complete and deployment.updated == deployment.replicas:
         return done(ROLLED_OUT, Reason.ROLLED_OUT, f"every pod runs {version}")
     count = f"{deployment.updated} of {deployment.desired} pods run {version}{_old(deployment)}"
     trouble = refusal(deployment) or find_trouble(newest_template(given.pods))

@@ -40,7 +40,14 @@ def deployment(*, desired: int = 3, observed: int = 2, **status: Any) -> dict[st
     }
 
 
-STEADY: dict[str, Any] = {"replicas": 3, "updatedReplicas": 3, "readyReplicas": 3, "availableReplicas": 3}
+COMPLETE: dict[str, Any] = {
+    "conditions": [
+        {"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable", "message": ""}
+    ]
+}
+STEADY: dict[str, Any] = {
+    **COMPLETE, "replicas": 3, "updatedReplicas": 3, "readyReplicas": 3, "availableReplicas": 3,
+}  # fmt: skip
 ROLLING: dict[str, Any] = {"replicas": 4, "updatedReplicas": 1, "readyReplicas": 3, "availableReplicas": 3}
 
 
@@ -91,7 +98,7 @@ def test_ready_comes_first_and_is_true_when_all_are() -> None:
         (None, [], ("Unknown", "Starting"), ("Unknown", "Starting"), ("Unknown", "RollingOut")),
         (
             deployment(replicas=3, updatedReplicas=3), [POD],
-            ("Unknown", "Starting"), ("Unknown", "Starting"), ("True", "RolledOut"),
+            ("Unknown", "Starting"), ("Unknown", "Starting"), ("Unknown", "RollingOut"),
         ),
         (
             deployment(observed=1, **STEADY), [],
@@ -122,11 +129,11 @@ def test_ready_comes_first_and_is_true_when_all_are() -> None:
             ("False", "QuotaExceeded"), ("False", "QuotaExceeded"), ("False", "QuotaExceeded"),
         ),
         (  # scaling up is no rollout, and enough pods serve meanwhile
-            deployment(desired=6, replicas=6, updatedReplicas=6, readyReplicas=3, availableReplicas=3), [POD],
+            deployment(desired=6, replicas=6, updatedReplicas=6, readyReplicas=3, availableReplicas=3, **COMPLETE), [POD],
             ("True", "Ready"), ("True", "Available"), ("True", "RolledOut"),
         ),
         (  # one of three crashes for good: enough serve, but somebody has to look
-            deployment(replicas=3, updatedReplicas=3, readyReplicas=2, availableReplicas=2),
+            deployment(replicas=3, updatedReplicas=3, readyReplicas=2, availableReplicas=2, **COMPLETE),
             [replace(POD, waiting_reason="CrashLoopBackOff", exit_code=1)],
             ("False", "CrashLoop"), ("False", "CrashLoop"), ("True", "RolledOut"),
         ),
