@@ -94,7 +94,8 @@ def _requests(cluster: Cluster) -> None:
 def _try_next(cluster: Cluster) -> None:
     kubectl = f"kubectl -n {NAMESPACE}"
     print(f"""
-Try this next (in this shell: export KUBECONFIG={cluster.kubeconfig_path})
+Try this next, in this shell:
+     export KUBECONFIG={cluster.kubeconfig_path} PATH={cluster.kubectl_path.parent}:$PATH
 1. Roll out another image and read why it does not come up, while the old pods serve on:
      {kubectl} patch psvc {SERVICE} --type merge -p '{{"spec":{{"image":{{"tag":"v9.9.9"}}}}}}'
      {kubectl} get psvc -w

@@ -16,7 +16,10 @@ KINDS = [
     "poddisruptionbudget", "horizontalpodautoscaler",
 ]  # fmt: skip
 EDITS = {
-    "networkpolicy": [{"op": "replace", "path": "/spec/policyTypes", "value": ["Ingress"]}],
+    "networkpolicy": [
+        {"op": "replace", "path": "/spec/policyTypes", "value": ["Ingress"]},
+        {"op": "add", "path": "/spec/ingress", "value": [{}]},  # open to everybody
+    ],
     "service": [  # a port that is renumbered, one that is added, and callers pinned to a pod
         {"op": "replace", "path": "/spec/ports/0/port", "value": 8080},
         {"op": "add", "path": "/spec/ports/-", "value": {"name": "more", "port": 9999, "protocol": "TCP"}},

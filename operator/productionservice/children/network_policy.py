@@ -30,7 +30,8 @@ def build_network_policy(
         "spec": {
             "podSelector": {"matchLabels": labels.selector_labels(service.metadata.name)},
             "policyTypes": ["Ingress", "Egress"],
-            **({"ingress": [_ingress(network.allow_from)]} if network.allow_from else {}),
+            # Written even when empty: a rule that somebody adds by hand is then ours to take back.
+            "ingress": [_ingress(network.allow_from)] if network.allow_from else [],
             "egress": [_dns(context), *(_egress(peer) for peer in network.allow_to)],
         },
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ _PULL_FAILURES = frozenset({
     "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError",
     "RegistryUnavailable", "SignatureValidationFailed",
 })  # fmt: skip
+_SOCKETS = re.compile(r"\b(read|write) (udp|tcp) \S+->\S+ ")
 _START_FAILURES = frozenset({"RunContainerError", "CreateContainerError", "StartError", "PostStartHookError"})
 
 
@@ -129,8 +131,8 @@ def _detail(pod: PodState) -> str:
     """Why a container waits, on one line.
 
     A failed pull alternates between `ErrImagePull: cause` and `ImagePullBackOff: … ErrImagePull: cause` every
-    few seconds. Only the cause is said, so that the status stands still.
+    few seconds. Only the cause is said, and without the sockets of the attempt, so that the status stands still.
     """
-    message = " ".join(pod.waiting_message.split())
+    message = _SOCKETS.sub("", " ".join(pod.waiting_message.split()))
     cause = message.rpartition("ErrImagePull: ")[2] or pod.waiting_reason
     return cause[:300]

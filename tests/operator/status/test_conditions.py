@@ -129,7 +129,9 @@ def test_ready_comes_first_and_is_true_when_all_are() -> None:
             ("False", "QuotaExceeded"), ("False", "QuotaExceeded"), ("False", "QuotaExceeded"),
         ),
         (  # scaling up is no rollout, and enough pods serve meanwhile
-            deployment(desired=6, replicas=6, updatedReplicas=6, readyReplicas=3, availableReplicas=3, **COMPLETE), [POD],
+            deployment(
+                desired=6, replicas=6, updatedReplicas=6, readyReplicas=3, availableReplicas=3, **COMPLETE
+            ), [POD],
             ("True", "Ready"), ("True", "Available"), ("True", "RolledOut"),
         ),
         (  # one of three crashes for good: enough serve, but somebody has to look

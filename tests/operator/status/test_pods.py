@@ -106,6 +106,14 @@ def test_a_failed_pull_reads_the_same_in_both_of_its_alternating_states() -> Non
     assert find_trouble([first]) == find_trouble([then])
 
 
+def test_a_failed_pull_reads_the_same_whatever_socket_it_used() -> None:
+    def trouble(port: int) -> object:
+        cause = f"lookup registry on 10.0.0.1:53: read udp 10.0.0.9:{port}->10.0.0.1:53: connection refused"
+        return find_trouble([replace(NOT_READY, waiting_reason="ErrImagePull", waiting_message=cause)])
+
+    assert trouble(40001) == trouble(40002)
+
+
 def test_ready_and_leaving_pods_are_no_trouble() -> None:
     crashed_before = replace(FINE, exit_code=1, restarts=5)
     leaving = replace(NOT_READY, deleting=True, waiting_reason="CrashLoopBackOff")
