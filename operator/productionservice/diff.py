@@ -26,6 +26,9 @@ MERGE_KEYS: Mapping[str, tuple[str, ...]] = {
 COMPLETE_LISTS = frozenset({"spec.ports"})
 """Merged lists that nobody else may add to: a port added to the Service by hand opens what the spec does not."""
 
+CLOSED_FIELDS: Mapping[str, tuple[str, ...]] = {"NetworkPolicy": ("ingress", "egress")}
+"""By kind: fields of `spec` that nobody else may add. Rules added to a policy without any open the service."""
+
 ATOMIC_MAPS = frozenset({
     "selector", "podSelector", "namespaceSelector", "labelSelector",
     "fieldRef", "secretKeyRef", "configMapKeyRef",
@@ -43,7 +46,13 @@ def drift(desired: Manifest, live: Manifest) -> list[str]:
     `apiVersion` and `kind` are how the object was looked up (and lists leave them out): not compared.
     """
     body = {key: value for key, value in desired.items() if key not in {"apiVersion", "kind"}}
-    return list(_differences("", body, live))
+    added = [field for field in unwanted_fields(desired) if (live.get("spec") or {}).get(field)]
+    return [*_differences("", body, live), *(f"spec.{field}: not wanted" for field in added)]
+
+
+def unwanted_fields(desired: Manifest) -> list[str]:
+    """Fields of `spec` that the manifest leaves out and that nobody else may fill in."""
+    return [field for field in CLOSED_FIELDS.get(desired["kind"], ()) if field not in desired["spec"]]
 
 
 def _differences(path: str, desired: Any, live: Any) -> Iterator[str]:
@@ -58,8 +67,6 @@ def _differences(path: str, desired: Any, live: Any) -> Iterator[str]:
                 yield from _differences(f"{path}[{name}]", item, found.get(_identity(item, keys)))
             if path in COMPLETE_LISTS and len(found) > len(desired):
                 yield f"{path}: {len(found) - len(desired)} more than wanted"
-        case [] if live is None:
-            pass  # the API server leaves out a list that is empty
         case _ if desired != live:
             yield _describe(path, desired, live)
 

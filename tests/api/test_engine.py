@@ -233,7 +233,8 @@ def test_transitions_are_told_as_events(team: Team) -> None:
     def told() -> None:
         events = json.loads(team.kubectl("get", "events", "-o", "json"))["items"]
         ours = [e for e in events if e["source"].get("component") == labels.FIELD_MANAGER]
-        assert {"Created", "Starting"} <= {e["reason"] for e in ours}
+        # Without nodes that is where it ends; what it was in between depends on who was faster.
+        assert {"Created", "Unschedulable"} <= {e["reason"] for e in ours}
         assert {e["involvedObject"]["kind"] for e in ours} == {"ProductionService"}
 
     eventually(told, timeout=30)

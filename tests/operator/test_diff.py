@@ -172,3 +172,11 @@ def test_a_port_added_to_the_service_or_changed_is_drift() -> None:
     assert drift(SERVICE, edited(SERVICE, "spec", "ports", 0, "targetPort", value=81)) == [
         "spec.ports[80/TCP].targetPort: wanted http, found 81"
     ]
+
+
+def test_rules_in_a_policy_that_has_none_are_drift() -> None:
+    closed = children(make_service())["NetworkPolicy"]
+
+    assert "ingress" not in closed["spec"]
+    assert drift(closed, edited(closed, "spec", "ingress", value=[{}])) == ["spec.ingress: not wanted"]
+    assert drift(closed, edited(closed, "spec", "ingress", value=[])) == []
