@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from pip._internal.models.index import PyPI
 
 from e2e.cluster.providers import Cluster
 from e2e.eventually import eventually
@@ -129,7 +130,7 @@ def machine_traces() -> set[str]:
         urlsplit(address).netloc.rpartition("@")[2] for address in re.findall(r"https?://[^\s'\"\\]+", listed)
     }
     # The public index is no secret, and packages name it in their documentation.
-    private = {host for host in hosts if host not in {"pypi.org", "files.pythonhosted.org"}}
+    private = hosts - {PyPI.netloc, PyPI.file_storage_domain}
     return private | {str(cache_dir()), sys.prefix}
 
 
