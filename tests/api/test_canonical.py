@@ -102,7 +102,7 @@ def test_an_edit_by_hand_is_seen_and_one_apply_repairs_it(shop: Shop) -> None:
 def test_a_field_that_leaves_the_spec_leaves_the_object(shop: Shop) -> None:
     env, mounts = [{"name": "OLD", "value": "x"}], [{"path": "/a", "secret": "a"}]
     before = shop.service({"env": env, "command": ["run"], "mounts": mounts})
-    after = make_service(name=before.metadata.name, namespace=shop.name)
+    after = shop.again(before.metadata.name)
     shop.apply(plan_for(before, observe()))
     shop.apply(plan_for(after, observed(shop, before)))
 
@@ -129,7 +129,7 @@ class TestReplicas:
 
     def test_an_autoscaler_keeps_what_it_finds_and_is_left_alone(self, shop: Shop) -> None:
         fixed = shop.service({"replicas": {"min": 5}})
-        scaled = make_service(name=fixed.metadata.name, namespace=shop.name, replicas={"min": 3, "max": 9})
+        scaled = shop.again(fixed.metadata.name, replicas={"min": 3, "max": 9})
 
         shop.apply(plan_for(fixed, observe()))
         assert self.count(shop, fixed) == 5
@@ -142,7 +142,7 @@ class TestReplicas:
 
     def test_a_fixed_number_is_set_at_once(self, shop: Shop) -> None:
         scaled = shop.service({"replicas": {"min": 3, "max": 9}})
-        fixed = make_service(name=scaled.metadata.name, namespace=shop.name, replicas={"min": 4})
+        fixed = shop.again(scaled.metadata.name, replicas={"min": 4})
 
         shop.apply(plan_for(scaled, observe()))
         self.scale(shop, scaled, 7)
@@ -150,7 +150,6 @@ class TestReplicas:
         shop.apply(plan)
 
         assert self.count(shop, fixed) == 4
-        assert [c.ref.kind for c in plan.changes if c.action is Action.DELETED] == ["HorizontalPodAutoscaler"]
 
 
 def test_one_manager_that_drops_the_number_would_reset_it(shop: Shop) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from productionservice import labels
 from productionservice.children import CHILDREN, Manifest
-from tests.support.builders import children, make_service
+from tests.support.builders import children
 from tests.support.shop import Shop, refusal
 
 pytestmark = pytest.mark.api
@@ -25,8 +25,7 @@ NOBODY = "00000000-0000-0000-0000-000000000001"
 
 def manifest(shop: Shop, kind: str) -> Manifest:
     """A child of a name that was not used before."""
-    service = make_service(name=f"service-{next(shop.number)}", namespace=shop.name, replicas={"max": 9})
-    return children(service)[kind]
+    return children(shop.service({"replicas": {"max": 9}}))[kind]
 
 
 def apply(shop: Shop, wanted: Manifest, **metadata: str) -> None:

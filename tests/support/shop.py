@@ -70,7 +70,13 @@ class Shop:
 
     def service(self, spec: dict[str, Any]) -> ProductionService:
         """A ProductionService of a name that was not used before."""
-        return make_service(name=f"service-{next(self.number)}", namespace=self.name, **spec)
+        return self.again(f"service-{next(self.number)}", **spec)
+
+    def again(self, name: str, **spec: Any) -> ProductionService:
+        """A ProductionService that exists on paper only. Its children name no owner, or the garbage collector
+        would delete them as soon as it knows the owner's kind.
+        """
+        return make_service(name=name, namespace=self.name, uid="", **spec)
 
     def write(self, manifests: Sequence[Manifest]) -> str:
         """A file of these manifests for `kubectl -f`."""
