@@ -5,9 +5,11 @@ Leaves the cluster running, so that the three things to try at the end work; `ma
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
@@ -22,7 +24,16 @@ SERVICE = "catalog"
 _READY_WITHIN = 120.0  # seconds; a warm start takes about ten
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit codes: 0 it all works, 1 a step failed and said what to do, 2 wrong usage."""
+    parser = argparse.ArgumentParser(
+        prog="python -m e2e.demo", description=__doc__, epilog="example: make demo; CLUSTER=kind make demo"
+    )
+    parser.parse_args(argv)
+    return run_command(demo)
+
+
+def demo() -> None:
     """Run every step and leave the cluster up."""
     started = time.monotonic()
     cluster = open_cluster("demo", level="node")
@@ -106,4 +117,4 @@ Try this next, in this shell:
 
 
 if __name__ == "__main__":
-    sys.exit(run_command(main))
+    sys.exit(main())
