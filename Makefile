@@ -25,7 +25,7 @@ generate: .venv ## Rewrite what is generated: CRD, chart copy, RBAC, reference
 	@$(RUN) -m productionservice.cli generate
 
 golden: .venv ## Rewrite the golden renderings; read the diff before you commit it
-	@$(RUN) -m pytest -q tests/operator --update-golden
+	@$(RUN) -m pytest -q tests/operator tests/chart --update-golden
 
 lock: .venv ## Solve the hash-pinned locks again from pyproject.toml
 	@./bootstrap lock

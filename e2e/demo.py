@@ -97,7 +97,7 @@ def _requests(cluster: Cluster) -> None:
         httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as client,
     ):
         for number in range(1, 11):
-            response = client.get("/products", params={"limit": 1, "offset": number - 1})
+            response = client.get("/products", params={"limit": number})
             response.raise_for_status()
             print(f"GET /products  {response.status_code}  X-Request-ID {response.headers['x-request-id']}")
 

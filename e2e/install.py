@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,15 +9,16 @@ from typing import Any
 
 from e2e import images
 from e2e.cluster.providers import Cluster
+from e2e.helm import HelmError, helm
+from e2e.images import RECIPES
 from e2e.progress import CommandError
-from e2e.tools import tool
 
 ROOT = Path(__file__).parents[1]
 CHART = ROOT / "charts" / "productionservice-operator"
 NAMESPACE = "productionservice-system"
 RELEASE = "productionservice-operator"
-OPERATOR_IMAGE = "docker.io/productionservice/operator"
-SERVICE_IMAGE = "docker.io/productionservice/catalog"
+OPERATOR_IMAGE = RECIPES["operator"].repository
+SERVICE_IMAGE = RECIPES["service"].repository
 TAG = "v0.1.0"
 
 
@@ -30,34 +29,31 @@ def load_images(cluster: Cluster) -> None:
         list(pool.map(lambda archive: cluster.load_docker_image(str(archive)), archives))
 
 
-def helm(cluster: Cluster, *arguments: str) -> str:
-    """Output of Helm against this cluster. Raises CommandError with Helm's last line."""
-    command = [str(tool("helm")), "--kubeconfig", str(cluster.kubeconfig_path), *arguments]
-    finished = subprocess.run(command, capture_output=True, text=True, check=False)
-    if finished.returncode:
-        raise CommandError(f"helm {arguments[0]} failed: {finished.stderr.strip().splitlines()[-1]}")
-    return finished.stdout
+def operator_helm(cluster: Cluster, *arguments: str, values: Mapping[str, Any] | None = None) -> str:
+    """Output of Helm in the operator's namespace of this cluster. Raises HelmError."""
+    where = ("--kubeconfig", str(cluster.kubeconfig_path), "--namespace", NAMESPACE)
+    return helm(*arguments, *where, values=values)
 
 
 def install_operator(cluster: Cluster, values: Mapping[str, Any] | None = None) -> None:
     """Install or upgrade the chart and wait until its pods are ready."""
     image = {"image": {"repository": OPERATOR_IMAGE, "tag": TAG, "pullPolicy": "IfNotPresent"}}
-    merged = json.dumps({**image, **(values or {})})
-    finished = subprocess.run(
-        [
-            str(tool("helm")), "--kubeconfig", str(cluster.kubeconfig_path),
-            "upgrade", "--install", RELEASE, str(CHART), "--namespace", NAMESPACE, "--create-namespace",
-            "--values", "-", "--wait", "--timeout", "3m",
-        ],
-        input=merged, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    if finished.returncode:
-        raise CommandError(
-            f"helm could not install the operator: {finished.stderr.strip().splitlines()[-1]} "
-            f"(see: kubectl -n {NAMESPACE} describe pods)"
-        )
+    arguments = (
+        "upgrade",
+        RELEASE,
+        str(CHART),
+        "--install",
+        "--create-namespace",
+        "--wait",
+        "--timeout",
+        "3m",
+    )
+    try:
+        operator_helm(cluster, *arguments, values={**image, **(values or {})})
+    except HelmError as failure:
+        raise CommandError(f"{failure} (see: kubectl -n {NAMESPACE} describe pods)") from failure
 
 
 def uninstall_operator(cluster: Cluster) -> None:
     """Remove the release. The CRD and the services stay: the chart keeps them on purpose."""
-    helm(cluster, "uninstall", RELEASE, "--namespace", NAMESPACE, "--wait")
+    operator_helm(cluster, "uninstall", RELEASE, "--wait")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 _STILL_THERE = 20.0  # seconds between signs of life while a step runs
@@ -40,10 +40,10 @@ def clock(started: float) -> str:
     return f"{seconds:.1f} s" if seconds < 60 else f"{int(seconds // 60)}:{int(seconds % 60):02d} min"
 
 
-def run_command(main: object) -> int:
+def run_command(main: Callable[[], object]) -> int:
     """Exit code of `main()`: 0, or 1 with one line on standard error when it raised CommandError."""
     try:
-        main()  # type: ignore[operator]  # any callable without arguments; its result is of no interest
+        main()
     except CommandError as failure:
         print(f"error: {failure}", file=sys.stderr)
         return 1

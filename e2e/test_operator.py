@@ -8,7 +8,7 @@ import pytest
 
 from e2e.audit import AuditLog
 from e2e.eventually import eventually
-from e2e.install import NAMESPACE, RELEASE, helm, install_operator, uninstall_operator
+from e2e.install import NAMESPACE, RELEASE, install_operator, operator_helm, uninstall_operator
 from e2e.services import Services
 
 pytestmark = pytest.mark.node
@@ -62,7 +62,7 @@ def test_upgrade_restarts_no_service_and_uninstall_keeps_them_serving(shop: Serv
 
     uninstall_operator(shop.cluster)
     try:
-        assert RELEASE not in helm(shop.cluster, "list", "--all-namespaces", "-q")
+        assert RELEASE not in operator_helm(shop.cluster, "list", "-q")
         assert shop.exists("psvc"), "the CRD and the services outlive the operator"
         assert {pod["metadata"]["uid"] for pod in shop.pods()} == pods
         shop.kubectl("delete", "psvc", "catalog", "--timeout=20s")

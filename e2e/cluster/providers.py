@@ -24,6 +24,7 @@ from e2e.cluster.images import load_image
 from e2e.cluster.kubectl import Kubectl
 from e2e.cluster.rundir import RunDir
 from e2e.cluster.spec import ClusterSpec, Level
+from e2e.images import docker
 from e2e.progress import CommandError
 from e2e.tools import tool
 from e2e.tools.pins import KUBERNETES
@@ -256,7 +257,7 @@ def provider() -> str:
     chosen = os.environ.get("CLUSTER", "")
     if chosen and chosen not in _PROVIDERS:
         raise CommandError(f"CLUSTER={chosen}: use {', '.join(_PROVIDERS)}, or leave it out")
-    return chosen or ("kind" if _docker_answers() else "ours")
+    return chosen or ("kind" if docker.answers() else "ours")
 
 
 def open_cluster(
@@ -283,10 +284,3 @@ def describe(level: str) -> str:
             return f"the cluster of {ExistingCluster('existing', Level(level)).kubeconfig_path}"
         case _:
             return f"Kubernetes {KUBERNETES} of e2e/cluster, level {level}"
-
-
-def _docker_answers() -> bool:
-    docker = shutil.which("docker")
-    if docker is None:
-        return False
-    return subprocess.run([docker, "version"], capture_output=True, check=False).returncode == 0

@@ -26,15 +26,13 @@ def selector_labels(service: str) -> dict[str, str]:
     return {SERVICE: service, COMPONENT: WEB}
 
 
-def recommended_labels(service: str, version: str | None = None) -> dict[str, str]:
-    """Labels for people and dashboards; never used in a selector. `version` must be a valid label value.
-
-    Only what runs a version carries it, so that a new image does not rewrite every other child.
+def recommended_labels(service: str) -> dict[str, str]:
+    """Labels for people and dashboards; never used in a selector. What runs a version adds it (`children/pod.py`):
+    a new image does not rewrite every other child.
     """
     return {
         "app.kubernetes.io/name": service,
         "app.kubernetes.io/instance": service,
         "app.kubernetes.io/component": WEB,
         "app.kubernetes.io/managed-by": FIELD_MANAGER,
-        **({"app.kubernetes.io/version": version} if version else {}),
     }

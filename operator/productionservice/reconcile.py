@@ -46,7 +46,6 @@ class Reconciler:
         before: dict[str, Any] = body.get("status") or {}
         try:
             service = parse(body)
-            desired = build_children(service, self._context)
             effective = compute_effective(service.spec)
         except InvalidSpec as error:
             generation = body["metadata"]["generation"]
@@ -54,6 +53,7 @@ class Reconciler:
             await self._write_status(body, after)
             self._tell(readiness_notes(body, before, after))
             return None
+        desired = build_children(service, effective, self._context)
         observed = self._caches.observe(service, desired)
         plan = make_plan(service, effective, desired, observed)
 

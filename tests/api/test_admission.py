@@ -15,8 +15,7 @@ import yaml
 from e2e.eventually import eventually
 from productionservice.api import GROUP, PLURAL, ProductionService, Spec, parse
 from productionservice.api.crdgen import custom_resource_definition
-from productionservice.children import BuildContext, build_children
-from tests.support.builders import UID
+from tests.support.builders import UID, rendered
 from tests.support.shop import Shop, refusal
 
 pytestmark = pytest.mark.api
@@ -104,7 +103,7 @@ def test_a_good_spec_gets_the_defaults_of_the_models(crd: Shop, path: Path) -> N
 
 @pytest.mark.parametrize("path", ACCEPTS, ids=lambda path: path.stem)
 def test_what_is_accepted_can_be_made(crd: Shop, path: Path) -> None:
-    children = build_children(read(path, crd.name), BuildContext())
+    children = rendered(read(path, crd.name))
 
     crd.dry_run(children)
 

@@ -2,33 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from e2e.tools import tool
+from e2e.helm import helm
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "charts" / "productionservice-operator"
 NAME, NAMESPACE = "productionservice-operator", "productionservice-system"
 
 Json = dict[str, Any]
-
-
-class ChartRefused(Exception):
-    """Helm refused the values; the message is Helm's."""
-
-
-def helm(*arguments: str, values: Json | None = None) -> str:
-    """Output of Helm. Raises ChartRefused."""
-    command = [str(tool("helm")), *arguments, *(["--values", "-"] if values is not None else [])]
-    finished = subprocess.run(command, input=json.dumps(values), capture_output=True, text=True, check=False)
-    if finished.returncode:
-        raise ChartRefused(finished.stderr)
-    return finished.stdout
 
 
 def render(values: Json | None = None, *, release: str = NAME) -> list[Json]:

@@ -12,7 +12,8 @@ import yaml
 
 from e2e.cluster.kubectl import KubectlError
 from e2e.cluster.providers import Cluster
-from tests.chart.rendering import CHART, NAME, Json, helm
+from e2e.helm import helm
+from tests.chart.rendering import CHART, NAME, Json
 
 pytestmark = pytest.mark.api
 

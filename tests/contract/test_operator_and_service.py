@@ -11,9 +11,8 @@ from prodkit.document import Document
 from productionservice import contract as ours
 from productionservice.api import API_VERSION, parse
 from productionservice.api.v1alpha1 import Environment, Probes, Shutdown, Spec
-from productionservice.children import build_children
-from productionservice.children.context import BuildContext
 from productionservice.effective import compute_effective
+from tests.support.builders import rendered
 
 SERVICE = parse(
     {
@@ -50,7 +49,7 @@ def test_both_sides_have_the_same_words_and_numbers(operator_says: object, servi
 
 
 def test_the_service_reads_the_document_that_the_operator_writes() -> None:
-    deployment = next(m for m in build_children(SERVICE, BuildContext()) if m["kind"] == "Deployment")
+    deployment = next(m for m in rendered(SERVICE) if m["kind"] == "Deployment")
     text = deployment["spec"]["template"]["metadata"]["annotations"]["productionservice.io/config"]
 
     document = Document.model_validate_json(text)

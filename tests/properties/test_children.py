@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from productionservice import labels
-from productionservice.children import BuildContext, Manifest, build_children
+from productionservice.children import Manifest
 from productionservice.diff import ATOMIC_MAPS, MERGE_KEYS, drift
 from productionservice.effective import compute_effective
 from productionservice.plan import Action
-from tests.support.builders import make_service, observe, plan_for
+from tests.support.builders import make_service, observe, plan_for, rendered
 from tests.support.specs import names, specs
 
 NAME = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -23,7 +23,7 @@ LABEL_VALUE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 
 
 def build(name: str, spec: dict[str, Any]) -> tuple[Manifest, ...]:
-    return build_children(make_service(name=name, **spec), BuildContext())
+    return rendered(make_service(name=name, **spec))
 
 
 def walk(node: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], Any]]:

@@ -23,7 +23,12 @@ def make_service(
 
 def children(service: ProductionService) -> dict[str, Manifest]:
     """The wanted children by kind."""
-    return {manifest["kind"]: manifest for manifest in build_children(service, BuildContext())}
+    return {manifest["kind"]: manifest for manifest in rendered(service)}
+
+
+def rendered(service: ProductionService, context: BuildContext | None = None) -> tuple[Manifest, ...]:
+    """The wanted children in apply order."""
+    return build_children(service, compute_effective(service.spec), context or BuildContext())
 
 
 def container(service: ProductionService) -> dict[str, Any]:
@@ -39,9 +44,7 @@ def observe(*manifests: Manifest, synced: bool = True, owner_uid: str = UID) -> 
 
 def plan_for(service: ProductionService, observed: Observed) -> Plan:
     """The plan of one pass."""
-    return make_plan(
-        service, compute_effective(service.spec), build_children(service, BuildContext()), observed
-    )
+    return make_plan(service, compute_effective(service.spec), rendered(service), observed)
 
 
 def ref(kind: str, name: str = "catalog") -> Ref:

@@ -17,7 +17,7 @@ from productionservice.children.network_policy import build_network_policy
 from productionservice.children.pod_disruption_budget import build_pod_disruption_budget
 from productionservice.children.service import build_service
 from productionservice.children.service_account import build_service_account
-from productionservice.effective import Effective, compute_effective
+from productionservice.effective import Effective
 
 __all__ = [
     "APPLY_ORDER", "CHILDREN", "BuildContext", "Builder", "Kind", "Manifest",
@@ -46,9 +46,10 @@ APPLY_ORDER: Mapping[str, int] = MappingProxyType({kind.kind: i for i, (kind, _)
 """Position of each kind in CHILDREN."""
 
 
-def build_children(service: ProductionService, context: BuildContext) -> tuple[Manifest, ...]:
-    """The wanted children in apply order, complete: owner, labels, digest. Raises InvalidSpec."""
-    effective = compute_effective(service.spec)
+def build_children(
+    service: ProductionService, effective: Effective, context: BuildContext
+) -> tuple[Manifest, ...]:
+    """The wanted children in apply order, complete: owner, labels, digest."""
     built = ((kind, build(service, effective, context)) for kind, build in CHILDREN)
     return tuple(_finish(service, kind, manifest) for kind, manifest in built if manifest is not None)
 

@@ -1,4 +1,4 @@
-"""A small client of the Kubernetes API: aiohttp and orjson (0.11-0.26 ms CPU a write, ADR 0002)."""
+"""A small client of the Kubernetes API: aiohttp and orjson (ADR 0002 says why)."""
 
 from __future__ import annotations
 

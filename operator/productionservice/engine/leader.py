@@ -41,7 +41,7 @@ class _Seen:
 
 
 class LeaderElector:
-    """One candidate. `lead()` waits until it leads; `hold()` returns when it no longer does."""
+    """One candidate. `run()` leads as long as it can and then returns; `leading` is set meanwhile."""
 
     def __init__(
         self, client: LeaseClient, *, namespace: str, name: str, identity: str,

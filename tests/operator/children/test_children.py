@@ -12,10 +12,10 @@ import pytest
 
 from productionservice import children as package
 from productionservice import contract, labels
-from productionservice.children import APPLY_ORDER, CHILDREN, BuildContext, build_children
+from productionservice.children import APPLY_ORDER, CHILDREN, BuildContext
 from productionservice.children.quantity import amount, canonical
 from productionservice.names import volume_name
-from tests.support.builders import children, container, make_service
+from tests.support.builders import children, container, make_service, rendered
 
 NOT_A_KIND = {"context", "pod", "quantity"}
 
@@ -105,7 +105,7 @@ def test_a_mount_of_ones_own_replaces_the_scratch_folder(path: str) -> None:
 
 def test_dns_is_where_the_operators_configuration_says() -> None:
     context = BuildContext(dns_namespace="dns", dns_labels={"app": "resolver"})
-    policy = next(m for m in build_children(make_service(), context) if m["kind"] == "NetworkPolicy")
+    policy = next(m for m in rendered(make_service(), context) if m["kind"] == "NetworkPolicy")
 
     assert policy["spec"]["egress"][0]["to"] == [
         {

@@ -12,10 +12,9 @@ import pytest
 import yaml
 
 from productionservice.api import parse
-from productionservice.children import BuildContext, build_children
 from productionservice.effective import compute_effective, problems
 from productionservice.errors import InvalidSpec
-from tests.support.builders import UID, observe, plan_for
+from tests.support.builders import UID, observe, plan_for, rendered
 from tests.support.leaves import document_leaves, get, other_value, pattern, replaced, schema_leaves
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -77,4 +76,4 @@ def test_rendered_offline_there_is_no_owner() -> None:
     body = load("minimal")
     del body["metadata"]["uid"]
 
-    assert all("ownerReferences" not in m["metadata"] for m in build_children(parse(body), BuildContext()))
+    assert all("ownerReferences" not in m["metadata"] for m in rendered(parse(body)))
