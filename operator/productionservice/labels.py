@@ -17,6 +17,10 @@ STATUS_MANAGER = "productionservice-operator-status"
 
 APPLIED_DIGEST = f"{DOMAIN}/applied-digest"
 """Annotation on each child: digest of the manifest applied last. It reveals fields that left the manifest."""
+ADOPT = f"{DOMAIN}/adopt"
+"""Annotation on an object that somebody else made: the name of the service that may take it over."""
+PAUSED = f"{DOMAIN}/paused"
+"""Annotation on a ProductionService: `until=<RFC 3339>; by=<who>; why=<text>` keeps its children as they are."""
 CONFIG = f"{DOMAIN}/config"
 """Annotation on each pod: the document handed to the service (ADR 0003)."""
 

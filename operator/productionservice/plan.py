@@ -10,9 +10,9 @@ from typing import Any
 from productionservice import labels
 from productionservice.api import KIND, ProductionService
 from productionservice.children import APPLY_ORDER, Manifest, desired_replicas, replicas_manifest
-from productionservice.diff import drift
 from productionservice.effective import Effective
 from productionservice.errors import NotOwned, OperatorError, Waiting
+from productionservice.live import DeploymentState, Live, applied_digest
 
 __all__ = ["Action", "Applied", "Change", "Live", "Observed", "Plan", "Ref", "Result", "make_plan"]
 
@@ -41,50 +41,6 @@ class Ref:
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name}"
-
-
-@dataclass(frozen=True)
-class Live:
-    """One object as the API server has it."""
-
-    manifest: Manifest
-
-    @property
-    def metadata(self) -> Mapping[str, Any]:
-        """The object's metadata, empty when there is none."""
-        return self.manifest.get("metadata") or {}
-
-    @property
-    def uid(self) -> str:
-        """Identity: another object of the same name has another one."""
-        return str(self.metadata.get("uid", ""))
-
-    @property
-    def resource_version(self) -> str:
-        """Opaque version of the content."""
-        return str(self.metadata.get("resourceVersion", ""))
-
-    @property
-    def owner(self) -> Mapping[str, Any] | None:
-        """The controller owner reference, None when nobody controls the object."""
-        references = self.metadata.get("ownerReferences") or []
-        return next((r for r in references if r.get("controller")), None)
-
-    @property
-    def owner_uid(self) -> str | None:
-        """UID of the controller, None when nobody controls the object."""
-        return str(self.owner["uid"]) if self.owner else None
-
-    @property
-    def digest(self) -> str | None:
-        """Digest of the manifest that was applied last, None when the annotation is missing."""
-        digest = (self.metadata.get("annotations") or {}).get(labels.APPLIED_DIGEST)
-        return None if digest is None else str(digest)
-
-    @property
-    def deleting(self) -> bool:
-        """True while the object is on its way out."""
-        return "deletionTimestamp" in self.metadata
 
 
 @dataclass(frozen=True)
@@ -134,7 +90,7 @@ class Result:
     """What became of one change."""
 
     change: Change
-    live: Manifest | None
+    live: Live | None
     """The object as the API server answered; as observed if nothing was written; None if there is none."""
     error: OperatorError | None = None
 
@@ -186,38 +142,42 @@ def _change(service: ProductionService, manifest: Manifest, observed: Observed) 
 
 def _obstacle(service: ProductionService, ref: Ref, live: Live, observed: Observed) -> OperatorError | None:
     """Why the object must not be written to, None when it is ours to write."""
-    if live.owner_uid == observed.owner_uid or _is_orphan_of(service, live):
+    if _is_ours(service, live, observed):
         return (
             Waiting(f"{ref} is being deleted; it is made again when it is gone", seconds=5)
             if live.deleting
             else None
         )
-    owner = live.owner
+    owner, name = live.owner, service.metadata.name
     if owner is None:
-        return NotOwned(f"{ref} exists and was not made by the operator: rename or delete one of the two")
-    if owner.get("kind") == KIND and owner.get("name") == service.metadata.name:
+        return NotOwned(
+            f"{ref} exists and was not made by the operator: rename or delete one of the two, or hand it over with "
+            f"`kubectl annotate {ref.kind.lower()} {ref.name} {labels.ADOPT}={name}`"
+        )
+    if owner.kind == KIND and owner.name == name:
         return Waiting(
             f"{ref} belongs to a deleted {KIND} of the same name; it is made again when it is gone", seconds=5
         )
-    return NotOwned(
-        f"{ref} belongs to {owner.get('kind')} {owner.get('name')}: rename or delete one of the two"
-    )
+    return NotOwned(f"{ref} belongs to {owner.kind} {owner.name}: rename or delete one of the two")
 
 
-def _is_orphan_of(service: ProductionService, live: Live) -> bool:
-    """Made by the operator for this name, and controlled by nobody: its owner reference was taken away.
+def _is_ours(service: ProductionService, live: Live, observed: Observed) -> bool:
+    """Controlled by the service, or by nobody and either made for it or handed over to it.
 
-    Only the operator writes the digest; with the label it marks an object that may be taken back.
+    Only the operator writes the digest; with the label it marks an object whose owner reference was taken away.
+    Who may annotate an object may also delete it: handing it over gives nobody a right that they had not.
     """
-    marked = (live.metadata.get("labels") or {}).get(labels.SERVICE) == service.metadata.name
-    return live.owner is None and live.digest is not None and marked
+    name = service.metadata.name
+    if live.owner is not None:
+        return _controls(observed, live)
+    return live.adopt == name or (live.digest is not None and live.service == name)
 
 
 def _cause(manifest: Manifest, live: Live) -> str:
     """Why the object has to be written, empty when it is as wanted."""
-    if live.digest not in (None, Live(manifest).digest):
+    if live.digest not in (None, applied_digest(manifest)):
         return "spec changed"
-    differences = drift(manifest, live.manifest)
+    differences = live.differences(manifest)
     more = f"; and {len(differences) - SHOWN} more" if len(differences) > SHOWN else ""
     return f"drift: {'; '.join(differences[:SHOWN])}{more}" if differences else ""
 
@@ -227,7 +187,7 @@ def _replicas_change(
 ) -> Iterable[Change]:
     """The number of pods, when it is not what the API server has (or is about to default to)."""
     live = observed.objects.get(deployment.ref)
-    count = (live.manifest.get("spec") or {}).get("replicas", 1) if live else None
+    count = live.state.desired if live and isinstance(live.state, DeploymentState) else None
     wanted = desired_replicas(effective, count)
     if wanted == (1 if count is None else count):
         return ()
@@ -238,6 +198,10 @@ def _replicas_change(
     )  # fmt: skip
 
 
+def _controls(observed: Observed, live: Live) -> bool:
+    return live.owner is not None and live.owner.uid == observed.owner_uid
+
+
 def _deletions(changes: Sequence[Change], observed: Observed) -> Iterable[Change]:
     """Owned but not wanted, in reverse apply order: what uses something goes before what it uses."""
     if not observed.synced:
@@ -246,7 +210,7 @@ def _deletions(changes: Sequence[Change], observed: Observed) -> Iterable[Change
     surplus = [
         (ref, live)
         for ref, live in observed.objects.items()
-        if ref not in wanted and live.owner_uid == observed.owner_uid and not live.deleting
+        if ref not in wanted and _controls(observed, live) and not live.deleting
     ]
     surplus.sort(key=lambda item: (-APPLY_ORDER.get(item[0].kind, len(APPLY_ORDER)), item[0].name))
     return [

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import structlog
 
 from productionservice import labels
-from productionservice.api import parse
+from productionservice.api import ProductionService, parse
 from productionservice.children import BuildContext, Manifest, build_children
-from productionservice.effective import compute_effective
+from productionservice.effective import Effective, compute_effective
 from productionservice.engine.answers import NotFound
 from productionservice.engine.apply import apply_plan
 from productionservice.engine.caches import PARENTS, Caches
@@ -19,7 +19,8 @@ from productionservice.engine.client import Body, Client
 from productionservice.engine.events import Recorder, notes, readiness_notes
 from productionservice.engine.queue import Key
 from productionservice.errors import InvalidSpec, Permanent, Transient, Waiting
-from productionservice.plan import Applied, Change, Live, Observed, make_plan
+from productionservice.live import Live
+from productionservice.plan import Applied, Change, Observed, Plan, make_plan, ref_of
 from productionservice.status import compute_status, invalid_status
 
 log = structlog.get_logger(__name__)
@@ -37,47 +38,70 @@ class Reconciler:
     ) -> None:  # fmt: skip
         self._client, self._caches, self._recorder = client, caches, recorder
         self._context, self._now = context, now
+        self._settled: dict[Key, int] = {}
+        """The world as a pass saw it that had nothing to do: while it is the same, there is nothing to do."""
 
     async def __call__(self, key: Key) -> float | None:
         """Seconds until the next look, None when an event will say so. Raises Transient."""
-        body = self._caches.parents.get(key)
-        if body is None or "deletionTimestamp" in body["metadata"]:
+        parent = self._caches.parents.get(key)
+        if parent is None or parent.leaving:
+            self._settled.pop(key, None)
             return None  # the garbage collector takes the children
+        seen = self._caches.snapshot(key, parent.uid)
+        if self._settled.get(key) == seen:
+            return None
+        body = parent.body
         before: dict[str, Any] = body.get("status") or {}
         try:
             service = parse(body)
             effective = compute_effective(service.spec)
         except InvalidSpec as error:
-            generation = body["metadata"]["generation"]
-            after = invalid_status(generation=generation, error=error, previous=before, now=self._now())
+            after = invalid_status(
+                generation=parent.generation, error=error, previous=before, now=self._now()
+            )
             await self._write_status(body, after)
             self._tell(readiness_notes(body, before, after))
             return None
         desired = build_children(service, effective, self._context)
-        observed = self._caches.observe(service, desired)
-        plan = make_plan(service, effective, desired, observed)
-
-        def resolve(change: Change, found: Manifest) -> Change:
-            """What the plan would have said, had it known of `found`."""
-            known = Observed(observed.owner_uid, {change.ref: Live(found)}, synced=False)
-            return make_plan(service, effective, [change.manifest or found], known).changes[0]
-
-        applied = await apply_plan(
-            plan, namespace=key[0], client=self._client, caches=self._caches, resolve=resolve
-        )
+        plan, applied = await self._apply(service, effective, desired)
         after = compute_status(
             service=service, effective=effective, applied=applied, pods=self._caches.pods_of(key), previous=before,
             now=self._now(),
         )  # fmt: skip
         log_changes(applied, service.metadata.generation)
-        await self._write_status(body, after)
+        wrote = await self._write_status(body, after)
         self._tell(notes(body, applied, before, after))
+        if applied.clean and not plan.writes and not wrote:
+            self._settled[key] = seen
         return next_look(applied)
 
-    async def _write_status(self, body: Body, status: dict[str, Any]) -> None:
-        """At most one write, and only for the very state that the pass has seen: a late result marks nothing newer."""
+    async def _apply(
+        self, service: ProductionService, effective: Effective, desired: Sequence[Manifest]
+    ) -> tuple[Plan, Applied]:
+        """Plan against what is observed, and carry it out."""
+        observed = self._caches.observe(service, desired)
+        plan = make_plan(service, effective, desired, observed)
+        namespace = service.metadata.namespace
+        self._caches.verify(namespace, plan)
+
+        def resolve(change: Change, found: Live) -> Change:
+            """What the plan would have said, had it known of `found`."""
+            known = Observed(observed.owner_uid, {change.ref: found}, synced=False)
+            wanted = [manifest for manifest in desired if ref_of(manifest) == change.ref]
+            return make_plan(service, effective, wanted, known).changes[0]
+
+        applied = await apply_plan(
+            plan, namespace=namespace, client=self._client, caches=self._caches, resolve=resolve
+        )
+        return plan, applied
+
+    async def _write_status(self, body: Body, status: dict[str, Any]) -> bool:
+        """At most one write, and only for the very state that the pass has seen: a late result marks nothing newer.
+
+        True when it was written.
+        """
         if status == (body.get("status") or {}):
-            return
+            return False
         metadata = body["metadata"]
         manifest = {
             "apiVersion": body["apiVersion"],
@@ -94,8 +118,9 @@ class Reconciler:
             # Deleted while no event told us so.
             key = (metadata["namespace"], metadata["name"])
             self._caches.parents.discard(key, before=int(metadata["resourceVersion"]))
-            return
+            return True
         self._caches.parents.put(written)
+        return True
 
     def _tell(self, told: list[Any]) -> None:
         for note in told:

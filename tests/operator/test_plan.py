@@ -121,10 +121,16 @@ def test_a_deleted_child_is_created_again() -> None:
     assert steps(plan) == [("created", "PodDisruptionBudget", labels.FIELD_MANAGER)]
 
 
+NOT_MADE_HERE = (
+    "Service catalog exists and was not made by the operator: rename or delete one of the two, or hand it over with "
+    "`kubectl annotate service catalog productionservice.io/adopt=catalog`"
+)
+
+
 @pytest.mark.parametrize(
     ("owners", "message"),
     [
-        ([], "Service catalog exists and was not made by the operator: rename or delete one of the two"),
+        ([], NOT_MADE_HERE),
         (
             [{"kind": "Application", "name": "shop", "uid": OTHER, "controller": True}],
             "Service catalog belongs to Application shop: rename or delete one of the two",
@@ -136,7 +142,7 @@ def test_a_deleted_child_is_created_again() -> None:
         (
             # An owner that is not the controller does not make it ours.
             [{"kind": "ProductionService", "name": "catalog", "uid": UID}],
-            "Service catalog exists and was not made by the operator: rename or delete one of the two",
+            NOT_MADE_HERE,
         ),
     ],
 )
@@ -197,6 +203,28 @@ def test_a_stripped_owner_reference_is_put_back() -> None:
 
     assert steps(plan) == [("configured", "Service", labels.FIELD_MANAGER)]
     assert "ownerReferences" in change_of(plan, "Service").cause
+
+
+@pytest.mark.parametrize(("adopt", "action"), [("catalog", Action.CONFIGURED), ("other", Action.SKIPPED)])
+def test_what_is_handed_over_by_name_is_taken(adopt: str, action: Action) -> None:
+    service = make_service()
+
+    def foreign(found: Manifest) -> None:
+        found["metadata"].update(ownerReferences=[], annotations={labels.ADOPT: adopt}, labels={})
+
+    change = change_of(plan_for(service, observe(*as_live(service, Service=foreign))), "Service")
+    assert change.action is action
+
+
+def test_what_somebody_else_controls_cannot_be_handed_over() -> None:
+    service = make_service()
+
+    def foreign(found: Manifest) -> None:
+        owner = {"kind": "Application", "name": "shop", "uid": OTHER, "controller": True}
+        found["metadata"].update(ownerReferences=[owner], annotations={labels.ADOPT: "catalog"}, labels={})
+
+    change = change_of(plan_for(service, observe(*as_live(service, Service=foreign))), "Service")
+    assert change.action is Action.SKIPPED
 
 
 def test_a_copy_of_another_services_child_is_not_taken_for_ours() -> None:

@@ -7,7 +7,8 @@ from typing import Any
 from productionservice.api import ProductionService, parse
 from productionservice.children import BuildContext, Manifest, build_children
 from productionservice.effective import compute_effective
-from productionservice.plan import Live, Observed, Plan, Ref, make_plan, ref_of
+from productionservice.live import Live
+from productionservice.plan import Observed, Plan, Ref, make_plan, ref_of
 
 UID = "6f1f4e2a-0f0c-4f3e-9d59-3f1f0c2b7a11"
 IMAGE = {"repository": "registry.example/shop/catalog", "tag": "v1.4.2"}
@@ -39,7 +40,7 @@ def container(service: ProductionService) -> dict[str, Any]:
 
 def observe(*manifests: Manifest, synced: bool = True, owner_uid: str = UID) -> Observed:
     """A cluster that holds exactly these objects."""
-    return Observed(owner_uid, {ref_of(manifest): Live(manifest) for manifest in manifests}, synced)
+    return Observed(owner_uid, {ref_of(m): Live.of(m["kind"], m) for m in manifests}, synced)
 
 
 def plan_for(service: ProductionService, observed: Observed) -> Plan:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, TypeAlias
+
+import orjson
 
 from productionservice import labels
 from productionservice.api import API_VERSION, KIND, ProductionService
@@ -96,5 +97,5 @@ def _owner_references(service: ProductionService) -> dict[str, Any]:
 
 def digest(manifest: Manifest) -> str:
     """Digest of a manifest's content (128 bits, hex), whatever the order of its keys."""
-    text = json.dumps(manifest, sort_keys=True, separators=(",", ":"))
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    text = orjson.dumps(manifest, option=orjson.OPT_SORT_KEYS)
+    return hashlib.blake2b(text, digest_size=16).hexdigest()

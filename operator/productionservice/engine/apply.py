@@ -12,11 +12,11 @@ from productionservice.engine.answers import Conflict
 from productionservice.engine.caches import RESOURCES, Caches
 from productionservice.engine.client import Client
 from productionservice.engine.mend import replace_lists
-from productionservice.engine.store import without_managed_fields
 from productionservice.errors import OperatorError, Rejected
+from productionservice.live import Live
 from productionservice.plan import Action, Applied, Change, Plan, Result
 
-Resolve = Callable[[Change, Manifest], Change]
+Resolve = Callable[[Change, Live], Change]
 """What to do with an object that turned up where one was to be created: the plan's own answer for it."""
 
 
@@ -74,53 +74,52 @@ class _Applier:
         manifest = _wanted(change)
         resource = RESOURCES[change.ref.kind]
         try:
-            live = await self._client.create(resource, manifest, manager=change.manager)
+            body = await self._client.create(resource, manifest, manager=change.manager)
         except Conflict:
             # It exists: made by somebody else, or by us while our cache lags or after its label was taken away.
-            found = without_managed_fields(await self._client.get(resource, self._namespace, change.ref.name))
+            body = await self._client.get(resource, self._namespace, change.ref.name)
+            found = Live.of(change.ref.kind, body)
             resolved = self._resolve(change, found)
             if resolved.error is not None:
                 return Result(resolved, found, resolved.error)
-            self._take(resolved, found)
+            self._take(resolved, body)
             return await self._write(resolved)
-        return Result(change, self._take(change, live))
+        return Result(change, self._take(change, body))
 
     async def _configure(self, change: Change) -> Result:
         uid = change.uid or self._uid_from_before(change)
         resource, manifest = RESOURCES[change.ref.kind], _wanted(change)
         mendable = uid is not None and change.manager == labels.FIELD_MANAGER and "spec" in manifest
         try:
-            live = await self._client.apply(resource, manifest, manager=change.manager, uid=uid)
+            body = await self._client.apply(resource, manifest, manager=change.manager, uid=uid)
         except Rejected:
             if not mendable:
                 raise
         else:
-            if not (mendable and drift(manifest, live)):
-                return Result(change, self._take(change, live))
+            if not (mendable and drift(manifest, body)):
+                return Result(change, self._take(change, body))
         await replace_lists(self._client, resource, manifest, uid=uid or "")
-        live = await self._client.apply(resource, manifest, manager=change.manager, uid=uid)
-        return Result(change, self._take(change, live))
+        body = await self._client.apply(resource, manifest, manager=change.manager, uid=uid)
+        return Result(change, self._take(change, body))
 
     async def _delete(self, change: Change) -> Result:
         name = (self._namespace, change.ref.name)
-        observed = self._observed(change)
+        store = self._caches.children[change.ref.kind]
+        version = store.version(name)
         await self._client.delete(RESOURCES[change.ref.kind], *name, uid=change.uid or "")
-        if observed is not None:
-            version = int(observed["metadata"]["resourceVersion"])
-            self._caches.children[change.ref.kind].discard(name, before=version)
+        store.discard(name, before=version)
         return Result(change, None)
 
     def _uid_from_before(self, change: Change) -> str | None:
         """The number of pods of a Deployment that this very plan has created."""
         written = [r.live for r in self.results if r.change.ref == change.ref and r.live is not None]
-        return written[-1]["metadata"]["uid"] if written else None
+        return written[-1].uid if written else None
 
-    def _take(self, change: Change, live: Manifest) -> Manifest:
-        """Put an answer into the cache, and return it the way the cache has it."""
-        self._caches.children[change.ref.kind].put(live)
-        return without_managed_fields(live)
+    def _take(self, change: Change, body: Manifest) -> Live:
+        """Put an answer into the cache, and return what is kept of it."""
+        return self._caches.take(change.ref, body, _wanted(change))
 
-    def _observed(self, change: Change) -> Manifest | None:
+    def _observed(self, change: Change) -> Live | None:
         return self._caches.children[change.ref.kind].get((self._namespace, change.ref.name))
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from productionservice import labels
 from productionservice.api import API_VERSION, PLURAL, ProductionService
 from productionservice.children import CHILDREN, Manifest
-from productionservice.engine.client import Body, Resource
+from productionservice.engine.client import Resource
+from productionservice.engine.parent import Parent
 from productionservice.engine.queue import Key
-from productionservice.engine.store import Group, Store, without_managed_fields
-from productionservice.plan import Live, Observed, Ref, ref_of
+from productionservice.engine.store import Group, Name, Store, name_of
+from productionservice.live import Live, applied_digest, owner_of
+from productionservice.plan import Action, Observed, Plan, Ref, ref_of
 from productionservice.status.pods import PodState, pod_state
 
 PARENTS = Resource(API_VERSION, PLURAL)
@@ -30,25 +33,59 @@ class Caches:
     """All stores. Reflectors fill them, and so do the answers to our own writes: we always read what we wrote."""
 
     def __init__(self) -> None:
-        self.parents: Store[Body] = Store(without_managed_fields, _own_uid)
-        self.children: dict[str, Store[Body]] = {
-            kind: Store(without_managed_fields, child_groups) for kind in RESOURCES
+        self.parents: Store[Parent] = Store(Parent.of, _own_uid)
+        self.children: dict[str, Store[Live]] = {
+            kind: Store(functools.partial(Live.of, kind), child_groups) for kind in RESOURCES
         }
-        self.pods: Store[PodState] = Store(pod_state, child_groups)
+        self.pods: Store[PodState] = Store(_pod_state, child_groups)
 
     def observe(self, service: ProductionService, desired: Sequence[Manifest]) -> Observed:
         """Everything that carries the service's label, is controlled by it, or has the name of a wanted child."""
         namespace, name, uid = service.metadata.namespace, service.metadata.name, service.metadata.uid
         objects: dict[Ref, Live] = {}
         for kind, store in self.children.items():
-            for group in (("service", namespace, name), ("owner", uid)):
-                objects.update({Ref(kind, found[1]): Live(body) for found, body in store.members(group)})
+            for group in _groups(namespace, name, uid):
+                objects.update({Ref(kind, found[1]): live for found, live in store.members(group)})
         for ref in map(ref_of, desired):
-            body = self.children[ref.kind].get((namespace, ref.name))
-            if body is not None:
-                objects[ref] = Live(body)
+            live = self.children[ref.kind].get((namespace, ref.name))
+            if live is not None:
+                objects[ref] = live
         # Workers start when every informer has listed: there is no pass before.
         return Observed(owner_uid=uid, objects=objects, synced=True)
+
+    def snapshot(self, key: Key, uid: str) -> int:
+        """Hash of the versions of all that a pass looks at: equal ones have an equal outcome.
+
+        A wanted child that is there but neither labelled nor controlled as ours is not in it: such a pass fails, and
+        is not remembered. A hash (61 bits) and not the versions: there is one for each service.
+        """
+        groups = _groups(*key, uid)
+        children = [store.versions(group) for store in self.children.values() for group in groups]
+        return hash((self.parents.version(key), *children, self.pods.versions(groups[0])))
+
+    def take(self, ref: Ref, body: Manifest, manifest: Manifest) -> Live:
+        """The answer to our own write, and whether it contains what was written."""
+        store, name = self.children[ref.kind], name_of(body["metadata"])
+        store.put(body)
+        live = store.get(name) or Live.of(ref.kind, body)
+        digest = applied_digest(manifest)  # the number of pods alone has none
+        if digest and live.packed is not None and not live.differences(manifest):
+            live = self._verify(store, name, live, digest)
+        return live
+
+    def verify(self, namespace: str, plan: Plan) -> None:
+        """Note which objects were found to be as wanted: their content need not be kept any longer."""
+        for change in plan.changes:
+            store, name = self.children[change.ref.kind], (namespace, change.ref.name)
+            live = store.get(name)
+            if change.action is Action.UNCHANGED and change.manifest and live and live.packed is not None:
+                self._verify(store, name, live, applied_digest(change.manifest))
+
+    @staticmethod
+    def _verify(store: Store[Live], name: Name, live: Live, digest: str) -> Live:
+        verified = live.verify(digest)
+        store.amend(name, lambda _: verified)
+        return verified
 
     def pods_of(self, key: Key) -> list[PodState]:
         """The serving pods of one service."""
@@ -63,11 +100,20 @@ def child_groups(body: Mapping[str, Any]) -> tuple[Group, ...]:
     """By which services an object is found: the one in its label, and the one that controls it."""
     metadata = body["metadata"]
     service = (metadata.get("labels") or {}).get(labels.SERVICE)
-    owner = Live(dict(body)).owner_uid
+    owner = owner_of(body)
     return (
         *((("service", metadata["namespace"], service),) if service else ()),
-        *((("owner", owner),) if owner else ()),
+        *((("owner", owner.uid),) if owner else ()),
     )
+
+
+def _groups(namespace: str, name: str, uid: str) -> tuple[Group, Group]:
+    """Under what the children of a service are found."""
+    return ("service", namespace, name), ("owner", uid)
+
+
+def _pod_state(body: Mapping[str, Any], _before: PodState | None) -> PodState:
+    return pod_state(body)
 
 
 def _own_uid(body: Mapping[str, Any]) -> tuple[Group, ...]:

@@ -103,21 +103,20 @@ class Client:
         """One object. Raises NotFound."""
         return await self._read(resource.path(namespace, name))
 
-    async def list(
+    async def pages(
         self, resource: Resource, namespace: str | None = None, selector: str = ""
-    ) -> tuple[list[Body], str]:
-        """All objects and the resource version of the list, read page by page.
+    ) -> AsyncIterator[tuple[list[Body], str]]:
+        """All objects, page by page, each page with the resource version of the whole list.
 
         Raises Expired when the list took longer than the server remembers: begin again.
         """
-        items: list[Body] = []
         query = {"limit": str(PAGE), **({"labelSelector": selector} if selector else {})}
         while True:
             page = await self._read(resource.path(namespace), query)
-            items += page["items"]
             metadata = page["metadata"]
+            yield page["items"], metadata["resourceVersion"]
             if not metadata.get("continue"):
-                return items, metadata["resourceVersion"]
+                return
             query["continue"] = metadata["continue"]
 
     async def watch(

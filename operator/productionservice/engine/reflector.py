@@ -13,7 +13,7 @@ import structlog
 from productionservice import metrics
 from productionservice.engine.answers import Expired
 from productionservice.engine.client import Client, Resource, WatchEvent
-from productionservice.engine.store import Delta, Store
+from productionservice.engine.store import Delta, Name, Store, name_of
 from productionservice.errors import OperatorError
 
 log = structlog.get_logger(__name__)
@@ -41,6 +41,7 @@ class Reflector(Generic[T]):
         self.synced = asyncio.Event()
         """Set once the first list is in the store."""
         self._version = ""
+        self._newest = 0
         self._heard = time.monotonic()
 
     @property
@@ -70,22 +71,32 @@ class Reflector(Generic[T]):
                 await asyncio.sleep(backoff(failures))
 
     async def _list(self) -> None:
-        items, version = await self._client.list(self.resource, self._namespace, self._selector)
+        """Page by page: the bodies of a whole cluster are never in memory at once."""
+        listed: set[Name] = set()
+        version = ""
+        async for items, version in self._client.pages(self.resource, self._namespace, self._selector):
+            if not listed and int(version) < self._newest:
+                log.warning(
+                    "the API server's memory went back", resource=self.resource.plural, version=version
+                )
+                self._store.rewind()
+            for body in items:
+                listed.add(name_of(body["metadata"]))
+                self._tell(self._store.put(body))
         metrics.INFORMER_RELISTS.labels(self.resource.plural).inc()
-        self._listen()
-        for delta in self._store.replace(items, version, self._namespace):
+        for delta in self._store.retain(listed, version, self._namespace):
             self._on_change(delta)
-        self._version = version
+        self._listen()
+        self._version, self._newest = version, int(version)
         self.synced.set()
 
     async def _watch(self) -> None:
         events = self._client.watch(self.resource, self._namespace, self._selector, self._version)
         async for event in events:
             self._listen()
-            delta = self._take(event)
-            if delta is not None:
-                self._on_change(delta)
+            self._tell(self._take(event))
             self._version = event.object["metadata"]["resourceVersion"]
+            self._newest = int(self._version)
         # The server ends a watch after its time. One that it ends at once must not become a busy loop.
         await asyncio.sleep(random.uniform(0, 0.1))  # noqa: S311 - jitter
 
@@ -93,6 +104,10 @@ class Reflector(Generic[T]):
         if event.type == "BOOKMARK":
             return None
         return self._store.remove(event.object) if event.type == "DELETED" else self._store.put(event.object)
+
+    def _tell(self, delta: Delta[T] | None) -> None:
+        if delta is not None:
+            self._on_change(delta)
 
     def _listen(self) -> None:
         self._heard = time.monotonic()

@@ -11,7 +11,9 @@ import structlog
 from productionservice.engine.answers import NotFound
 from productionservice.engine.caches import PARENTS, Caches
 from productionservice.engine.client import Client
+from productionservice.engine.parent import Parent
 from productionservice.engine.reflector import backoff
+from productionservice.engine.store import Delta, Name, name_of
 from productionservice.engine.triggers import Triggers
 from productionservice.errors import OperatorError
 
@@ -51,7 +53,17 @@ class Resync:
             await asyncio.sleep(self._seconds * random.uniform(1 - JITTER, 1 + JITTER))  # noqa: S311 - jitter
 
     async def _list(self) -> None:
+        parents = self._caches.parents
         for namespace in self._namespaces:
-            items, version = await self._client.list(PARENTS, namespace)
-            for delta in self._caches.parents.replace(items, version, namespace):
-                self._triggers.parent(delta)
+            listed: set[Name] = set()
+            version = ""
+            async for items, at in self._client.pages(PARENTS, namespace):
+                version = at
+                listed.update(name_of(body["metadata"]) for body in items)
+                found = [parents.put(body) for body in items]
+                self._tell([delta for delta in found if delta is not None])
+            self._tell(parents.retain(listed, version, namespace))
+
+    def _tell(self, deltas: Sequence[Delta[Parent]]) -> None:
+        for delta in deltas:
+            self._triggers.parent(delta)

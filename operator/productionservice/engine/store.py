@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
@@ -13,7 +13,7 @@ Group = tuple[str, ...]
 """What objects are looked up by together, such as ("service", namespace, name)."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry(Generic[T]):
     """One object: what is kept of it, and which version of it that is."""
 
@@ -23,7 +23,7 @@ class Entry(Generic[T]):
     groups: tuple[Group, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Delta(Generic[T]):
     """One change of the store. `old` is None for a new object, `new` for one that is gone."""
 
@@ -38,16 +38,17 @@ class Delta(Generic[T]):
 
 
 class Store(Generic[T]):
-    """`project` says what is kept of a body, `group` under what it is found."""
+    """`project` says what is kept of a body, given what is kept so far; `group` under what it is found."""
 
     def __init__(
         self,
-        project: Callable[[dict[str, Any]], T],
+        project: Callable[[Mapping[str, Any], T | None], T],
         group: Callable[[Mapping[str, Any]], tuple[Group, ...]],
     ) -> None:
         self._project, self._group = project, group
         self._entries: dict[Name, Entry[T]] = {}
         self._members: dict[Group, set[Name]] = {}
+        self._groups: dict[Group, Group] = {}  # one copy of each, shared by its members
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -57,6 +58,22 @@ class Store(Generic[T]):
         entry = self._entries.get(name)
         return entry.value if entry else None
 
+    def version(self, name: Name) -> int:
+        """Resource version of one object, 0 when there is none."""
+        entry = self._entries.get(name)
+        return entry.version if entry else 0
+
+    def amend(self, name: Name, change: Callable[[T], T]) -> None:
+        """Keep something else of an object. Its version stays: nothing has happened to it."""
+        entry = self._entries.get(name)
+        if entry is not None:
+            self._entries[name] = replace(entry, value=change(entry.value))
+
+    def versions(self, group: Group) -> tuple[tuple[Name, int], ...]:
+        """Names and versions of the objects of a group, by name."""
+        members = self._members.get(group)
+        return tuple((name, self._entries[name].version) for name in sorted(members)) if members else ()
+
     def names(self) -> list[Name]:
         """All objects."""
         return list(self._entries)
@@ -65,24 +82,29 @@ class Store(Generic[T]):
         """The objects of a group, by name."""
         return [(name, self._entries[name].value) for name in sorted(self._members.get(group, ()))]
 
-    def put(self, body: dict[str, Any]) -> Delta[T] | None:
+    def put(self, body: Mapping[str, Any]) -> Delta[T] | None:
         """Take in an object. None when it is not newer than what is known: an echo, or a late answer."""
         metadata = body["metadata"]
-        name, version = _name(metadata), _version(metadata)
+        name, version = name_of(metadata), _version(metadata)
         old = self._entries.get(name)
         if old is not None and version <= old.version:
             return None
-        entry = Entry(metadata["uid"], version, self._project(body), self._group(body))
-        self._forget(name)
+        same = old is not None and old.uid == metadata["uid"]
+        value = self._project(body, old.value if old and same else None)
+        groups = tuple(self._groups.setdefault(group, group) for group in self._group(body))
+        entry = Entry(metadata["uid"], version, value, groups)
+        if old is None or old.groups != groups:
+            self._forget(name)
+            for group in groups:
+                self._groups[group] = group
+                self._members.setdefault(group, set()).add(name)
         self._entries[name] = entry
-        for group in entry.groups:
-            self._members.setdefault(group, set()).add(name)
         return Delta(name, old, entry)
 
     def remove(self, body: Mapping[str, Any]) -> Delta[T] | None:
         """Take note that an object is gone. None when it is not known, or a newer one is."""
         metadata = body["metadata"]
-        return self.discard(_name(metadata), before=_version(metadata))
+        return self.discard(name_of(metadata), before=_version(metadata))
 
     def discard(self, name: Name, *, before: int) -> Delta[T] | None:
         """Drop an object unless it is newer than version `before`."""
@@ -92,22 +114,19 @@ class Store(Generic[T]):
         self._forget(name)
         return Delta(name, old, None)
 
-    def replace(
-        self, bodies: Iterable[dict[str, Any]], version: str, namespace: str | None
-    ) -> list[Delta[T]]:
-        """Take in a complete list made at `version`: what is not in it, and not newer, has been deleted meanwhile.
+    def rewind(self) -> None:
+        """The API server's own memory went back (a restored backup): whatever it says next is news."""
+        self._entries = {name: replace(entry, version=0) for name, entry in self._entries.items()}
+
+    def retain(self, listed: Collection[Name], version: str, namespace: str | None) -> list[Delta[T]]:
+        """After a complete list made at `version`: what is not in it, and not newer, has been deleted meanwhile.
 
         Without this, objects deleted while a watch was interrupted would stay for ever. With a `namespace` the list
         was of that one only.
         """
-        listed: set[Name] = set()
-        deltas: list[Delta[T] | None] = []
-        for body in bodies:
-            listed.add(_name(body["metadata"]))
-            deltas.append(self.put(body))
         at = _number(version)
         gone = [n for n in self._entries if n not in listed and (namespace is None or n[0] == namespace)]
-        deltas += [self.discard(name, before=at) for name in gone]
+        deltas = [self.discard(name, before=at) for name in gone]
         return [delta for delta in deltas if delta is not None]
 
     def _forget(self, name: Name) -> None:
@@ -116,15 +135,11 @@ class Store(Generic[T]):
             members = self._members[group]
             members.discard(name)
             if not members:
-                del self._members[group]
+                del self._members[group], self._groups[group]
 
 
-def without_managed_fields(body: dict[str, Any]) -> dict[str, Any]:
-    """An object without the record of who owns which field: often half of its size, and never read."""
-    return {**body, "metadata": {k: v for k, v in body["metadata"].items() if k != "managedFields"}}
-
-
-def _name(metadata: Mapping[str, Any]) -> Name:
+def name_of(metadata: Mapping[str, Any]) -> Name:
+    """Name of the object with this metadata."""
     return (metadata["namespace"], metadata["name"])
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from productionservice.engine.caches import Caches
 from productionservice.engine.client import Body
+from productionservice.engine.parent import Parent
 from productionservice.engine.queue import AsyncQueue, Lane
 from productionservice.engine.store import Delta
+from productionservice.live import Live
 
 POD_DEBOUNCE_SECONDS = 0.1
 """A rollout changes many pods many times within moments: one pass sees them all."""
@@ -28,14 +29,15 @@ class Triggers:
         if delta is not None:
             self.parent(delta)
 
-    def parent(self, delta: Delta[Body]) -> None:
-        """A service is new, changed or gone. A new spec is urgent, our own status is not."""
-        old, new = (_generation(entry.value) if entry else None for entry in (delta.old, delta.new))
+    def parent(self, delta: Delta[Parent]) -> None:
+        """A service is new, changed or gone. Another wish is urgent, our own status is not."""
+        old, new = (entry.value.wish if entry else None for entry in (delta.old, delta.new))
         self._queue.add(delta.name, self._lane(routine=old == new), trigger="service")
 
-    def child(self, delta: Delta[Body]) -> None:
-        """A child is new, changed or gone."""
-        self._wake(delta, "child", 0.0)
+    def child(self, delta: Delta[Live]) -> None:
+        """A child is new, changed or gone. Not every word in its status concerns us."""
+        if delta.old is None or delta.new is None or not delta.new.value.same_as(delta.old.value):
+            self._wake(delta, "child", 0.0)
 
     def pod(self, delta: Delta[Any]) -> None:
         """A pod is new, changed or gone. Most changes of a pod do not concern us."""
@@ -56,8 +58,3 @@ class Triggers:
 
     def _lane(self, *, routine: bool = False) -> Lane:
         return Lane.RESYNC if routine or not self.warm else Lane.EDIT
-
-
-def _generation(body: Mapping[str, Any]) -> tuple[Any, ...]:
-    metadata = body["metadata"]
-    return (metadata["uid"], metadata.get("generation"), metadata.get("deletionTimestamp"))

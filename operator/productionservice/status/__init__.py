@@ -10,11 +10,12 @@ from productionservice.api.v1alpha1 import ProductionService
 from productionservice.contract import service_url
 from productionservice.effective import Effective, problems
 from productionservice.errors import InvalidSpec
+from productionservice.live import DeploymentState
 from productionservice.plan import DEPLOYMENT, Action, Applied
 from productionservice.status import applied as applied_condition
 from productionservice.status import available, ready, rolled_out
 from productionservice.status.conditions import ACCEPTED, done, needs_someone, stamp
-from productionservice.status.inputs import DeploymentState, StatusInput, deployment_state
+from productionservice.status.inputs import StatusInput
 from productionservice.status.pods import PodState
 from productionservice.status.reasons import Reason
 
@@ -84,13 +85,13 @@ def _deployment(applied: Applied) -> DeploymentState | None:
     Somebody else's Deployment says nothing about this service.
     """
     found = [
-        result.live
+        result.live.state
         for result in applied.results
         if result.change.ref.kind == DEPLOYMENT
         and result.change.action is not Action.SKIPPED
         and result.live is not None
     ]
-    return deployment_state(found[-1] if found else None)
+    return found[-1] if found else None
 
 
 def _running(pods: Sequence[PodState]) -> list[str]:

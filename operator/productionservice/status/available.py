@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from productionservice.live import DeploymentState
 from productionservice.status.conditions import AVAILABLE, Finding, done, in_progress, needs_someone
-from productionservice.status.inputs import DeploymentState, StatusInput
+from productionservice.status.inputs import StatusInput
 from productionservice.status.pods import Trouble, find_trouble
 from productionservice.status.reasons import Reason
 

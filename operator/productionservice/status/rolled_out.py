@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from productionservice.live import DeploymentState
 from productionservice.status.available import refusal
 from productionservice.status.conditions import ROLLED_OUT, Finding, done, in_progress, needs_someone
-from productionservice.status.inputs import DeploymentState, StatusInput
+from productionservice.status.inputs import StatusInput
 from productionservice.status.pods import find_trouble, newest_template
 from productionservice.status.reasons import Reason
 

@@ -65,7 +65,7 @@ async def test_reads_are_tried_again_and_writes_are_not() -> None:
     api.lists += [answer(500), answer(500)]
     api.writes += [answer(500)]
     async with api.client() as client:
-        items, _ = await client.list(THINGS, "shop")
+        items = [item async for page, _ in client.pages(THINGS, "shop") for item in page]
         with pytest.raises(Transient):
             await client.apply(THINGS, thing("a"), manager="me")
 

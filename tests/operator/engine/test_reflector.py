@@ -12,7 +12,7 @@ from aiohttp import web
 
 from productionservice.engine import reflector as reflector_module
 from productionservice.engine.reflector import Reflector
-from productionservice.engine.store import Delta, Store, without_managed_fields
+from productionservice.engine.store import Delta, Store
 from tests.operator.engine.fake_api import THINGS, FakeApi, answer, eventually, reset
 
 
@@ -21,7 +21,7 @@ class Watched:
 
     def __init__(self) -> None:
         self.api = FakeApi()
-        self.store: Store[dict[str, Any]] = Store(without_managed_fields, lambda _: ())
+        self.store: Store[dict[str, Any]] = Store(lambda body, _: dict(body), lambda _: ())
         self.deltas: list[Delta[dict[str, Any]]] = []
         self.reflector: Reflector[dict[str, Any]] | None = None
 

@@ -148,3 +148,18 @@ def test_a_resync_is_routine(given: Given) -> None:
     given.triggers.resync()
 
     assert given.woken() == [(KEY, Lane.RESYNC)]
+
+
+def test_what_others_write_into_a_child_wakes_it_only_if_a_pass_would_look_at_it(given: Given) -> None:
+    given.knows_the_service()
+    store = given.caches.children["Deployment"]
+    store.put(child(1))
+    echo = {**child(2), "status": {"conditions": []}}
+    echo["metadata"]["managedFields"] = [{"manager": "somebody"}]
+    edited, counted = child(3), {**child(4), "status": {"availableReplicas": 1}}
+    edited["metadata"]["annotations"] = counted["metadata"]["annotations"] = {"team": "x"}
+    for body, woken in ((echo, []), (edited, [(KEY, Lane.EDIT)]), (counted, [(KEY, Lane.EDIT)])):
+        delta = store.put(body)
+        assert delta is not None
+        given.triggers.child(delta)
+        assert given.woken() == woken

@@ -12,6 +12,7 @@ import pytest
 from productionservice.api import parse
 from productionservice.effective import compute_effective
 from productionservice.errors import InvalidSpec, NotOwned, OperatorError, Rejected, Transient
+from productionservice.live import Live
 from productionservice.plan import Action, Applied, Change, Ref, Result
 from productionservice.status import compute_status, invalid_status
 from productionservice.status.pods import PodState
@@ -53,7 +54,7 @@ ROLLING: dict[str, Any] = {"replicas": 4, "updatedReplicas": 1, "readyReplicas":
 
 def result(live: dict[str, Any] | None, error: OperatorError | None = None) -> Result:
     change = Change(action=Action.UNCHANGED, ref=REF, manifest={"kind": "Deployment"})
-    return Result(change=change, live=live, error=error)
+    return Result(change=change, live=Live.of("Deployment", live) if live else None, error=error)
 
 
 def status(

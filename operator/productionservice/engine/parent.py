@@ -1,0 +1,49 @@
+"""What is kept of a ProductionService."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from productionservice import labels
+from productionservice.engine.client import Body
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """One service: what decides whether somebody wants something else, and the body for a pass, packed."""
+
+    uid: str
+    generation: int
+    leaving: bool
+    """True while it is being deleted."""
+    paused: str
+    """Value of the annotation that pauses it, empty without."""
+    packed: bytes
+
+    @classmethod
+    def of(cls, body: Mapping[str, Any], _before: Parent | None = None) -> Parent:
+        """From the JSON form. The record of who owns which field, often half of it, is never read: not kept."""
+        metadata = {k: v for k, v in body["metadata"].items() if k != "managedFields"}
+        return cls(
+            uid=metadata["uid"],
+            generation=metadata.get("generation", 0),
+            leaving="deletionTimestamp" in metadata,
+            paused=(metadata.get("annotations") or {}).get(labels.PAUSED, ""),
+            packed=zlib.compress(orjson.dumps({**body, "metadata": metadata}), 1),
+        )
+
+    @property
+    def body(self) -> Body:
+        """The JSON form, a new copy each time."""
+        found: Body = orjson.loads(zlib.decompress(self.packed))
+        return found
+
+    @property
+    def wish(self) -> tuple[str, int, bool, str]:
+        """Changes when somebody wants something else; our own status does not change it."""
+        return (self.uid, self.generation, self.leaving, self.paused)
