@@ -13,8 +13,6 @@ from productionservice.api.v1alpha1 import (
     Environment,
     Image,
     IngressPeer,
-    Problem,
-    ProductionService,
     Spec,
     ZoneSpread,
 )
@@ -108,31 +106,6 @@ def most_unavailable(replicas: int) -> int:
     Never 0, which would block every drain: one or two pods cannot keep a majority and let the node go.
     """
     return max(1, (replicas + 1) // 2 - 1)
-
-
-def problems(service: ProductionService, effective: Effective) -> list[Problem]:
-    """Warnings: what works but is not as the spec asks, or not as production should be."""
-    spec = service.spec
-    found: list[Problem] = []
-    if effective.replicas_min == 1 and spec.environment is not Environment.DEVELOPMENT:
-        found.append(Problem(
-            field="spec.replicas.min",
-            message=f"one pod in {spec.environment.value}: a drain interrupts the service; write 2 or more",
-        ))  # fmt: skip
-    if spec.replicas.min is None and effective.replicas_min < PROFILES[spec.environment].replicas_min:
-        found.append(Problem(
-            field="spec.replicas.max",
-            message=f"{effective.replicas_max} is fewer than {spec.environment.value}'s default of "
-            f"{PROFILES[spec.environment].replicas_min} pods; write spec.replicas.min if that is meant",
-        ))  # fmt: skip
-    wanted = spec.availability.max_unavailable
-    if wanted is not None and wanted > effective.max_unavailable:
-        found.append(Problem(
-            field="spec.availability.maxUnavailable",
-            message=f"{wanted} of {effective.replicas_min} pods would lose the majority; "
-            f"{effective.max_unavailable} is used",
-        ))  # fmt: skip
-    return found
 
 
 def _replicas_min(spec: Spec) -> int:

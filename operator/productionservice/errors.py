@@ -6,6 +6,7 @@ OperatorError
 │   ├── NotOwned         an object of that name belongs to somebody else
 │   └── Rejected         the API server or an admission policy refuses a child (HTTP 400, 403 or 422)
 ├── Waiting              something has to happen elsewhere first: come back quietly, no back-off
+│   └── Unserved         the cluster does not serve a kind of child, or not to us
 └── Transient            try again with back-off (time-outs, HTTP 409, 429 and 5xx, lost connections)
 """
 
@@ -42,11 +43,22 @@ class Rejected(Permanent):
 
 
 class Waiting(OperatorError):
-    """Something else has to happen first. `seconds` is when to look again if no event comes before."""
+    """Something else has to happen first. `seconds` is when to look again; None when an event will certainly say so."""
 
-    def __init__(self, message: str, *, seconds: float = 30.0) -> None:
+    def __init__(self, message: str, *, seconds: float | None = 30.0) -> None:
         super().__init__(message)
         self.seconds = seconds
+
+
+class Unserved(Waiting):
+    """A kind that the cluster does not serve (its CRD is not installed), or that the operator may not list.
+
+    Only the child of that kind is missing: it keeps nothing else back. An event says when that changes.
+    """
+
+    def __init__(self, message: str, *, forbidden: bool = False) -> None:
+        super().__init__(message, seconds=None)
+        self.forbidden = forbidden
 
 
 class Transient(OperatorError):

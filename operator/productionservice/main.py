@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import functools
 import signal
 import sys
 import threading
@@ -20,6 +21,7 @@ from productionservice.children import BuildContext
 from productionservice.config import PREFIX, ConfigError, OperatorConfig
 from productionservice.engine.caches import CHILD_SELECTOR, POD_SELECTOR, PODS, RESOURCES, Caches
 from productionservice.engine.client import Client
+from productionservice.engine.crds import watch_crds
 from productionservice.engine.events import Recorder
 from productionservice.engine.health import CannotListen, Health, serve
 from productionservice.engine.leader import LeaderElector
@@ -65,21 +67,27 @@ class Operator:
         self.health = Health(self._reflectors, self.resync)
 
     def _reflect(self, caches: Caches, namespace: str | None) -> list[Reflector[Any]]:
-        children: list[Reflector[Any]] = [
-            Reflector(
+        children: list[Reflector[Any]] = []
+        for kind, store in caches.children.items():
+            reflector = Reflector(
                 self._client, RESOURCES[kind], store, self.triggers.child,
                 namespace=namespace, selector=CHILD_SELECTOR,
-            )
-            for kind, store in caches.children.items()
-        ]  # fmt: skip
+            )  # fmt: skip
+            reflector.on_served = functools.partial(self._served, caches, kind, namespace, reflector)
+            children.append(reflector)
         pods: Reflector[Any] = Reflector(
             self._client, PODS, caches.pods, self.triggers.pod, namespace=namespace, selector=POD_SELECTOR
         )
         return [*children, pods]
 
+    def _served(self, caches: Caches, kind: str, namespace: str | None, reflector: Reflector[Any]) -> None:
+        """A kind has come or gone: every service may want something of it."""
+        caches.serve(kind, namespace, reflector.unserved)
+        self.triggers.resync()
+
     def start(self) -> None:
         """Start everything but kopf."""
-        for reflector in self._reflectors:
+        for reflector in (*self._reflectors, watch_crds(self._client, self._reflectors)):
             self._run(reflector.run(), f"reflector-{reflector.resource.plural}")
         self._run(self.resync.run(), "resync")
         self._run(self._recorder.run(), "events")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -11,7 +11,7 @@ from productionservice import labels
 from productionservice.api import KIND, ProductionService
 from productionservice.children import APPLY_ORDER, Manifest, desired_replicas, replicas_manifest
 from productionservice.effective import Effective
-from productionservice.errors import NotOwned, OperatorError, Waiting
+from productionservice.errors import NotOwned, OperatorError, Unserved, Waiting
 from productionservice.live import DeploymentState, Live, applied_digest
 
 __all__ = ["Action", "Applied", "Change", "Live", "Observed", "Plan", "Ref", "Result", "make_plan"]
@@ -53,6 +53,8 @@ class Observed:
     """Every object that has the name of a wanted child, our label, or our UID as its controller."""
     synced: bool
     """True when every informer has listed at least once. Nothing is deleted before."""
+    unserved: Mapping[str, Unserved] = field(default_factory=dict)
+    """Kinds that the cluster does not serve, or not to us, and why."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,11 @@ class Result:
     """The object as the API server answered; as observed if nothing was written; None if there is none."""
     error: OperatorError | None = None
 
+    @property
+    def failed(self) -> bool:
+        """True when the child could exist and does not, or not as wanted."""
+        return self.error is not None and not isinstance(self.error, Unserved)
+
 
 @dataclass(frozen=True)
 class Applied:
@@ -103,8 +110,11 @@ class Applied:
 
     @property
     def clean(self) -> bool:
-        """True when nothing failed and nothing was skipped: only then may anything be pruned."""
-        return all(result.error is None for result in self.results)
+        """True when nothing failed and nothing was skipped: only then may anything be pruned.
+
+        A kind that the cluster does not serve is no failure: nothing of what may be pruned is replaced by it.
+        """
+        return not any(result.failed for result in self.results)
 
 
 def make_plan(
@@ -130,6 +140,9 @@ def ref_of(manifest: Mapping[str, Any]) -> Ref:
 
 def _change(service: ProductionService, manifest: Manifest, observed: Observed) -> Change:
     ref = ref_of(manifest)
+    unserved = observed.unserved.get(ref.kind)
+    if unserved is not None:
+        return Change(Action.SKIPPED, ref, manifest, cause=str(unserved), error=unserved)
     live = observed.objects.get(ref)
     if live is None:
         return Change(Action.CREATED, ref, manifest, cause="absent")

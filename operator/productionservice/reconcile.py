@@ -134,7 +134,7 @@ def next_look(applied: Applied) -> float | None:
     if transient:
         retry_after = max((error.retry_after or 0.0 for error in transient), default=0.0)
         raise Transient("; ".join(map(str, transient)), retry_after=retry_after)
-    waiting = [error.seconds for error in errors if isinstance(error, Waiting)]
+    waiting = [error.seconds for error in errors if isinstance(error, Waiting) and error.seconds is not None]
     permanent = [LOOK_AGAIN_SECONDS for error in errors if isinstance(error, Permanent)]
     return min((*waiting, *permanent), default=None)
 

@@ -1,4 +1,4 @@
-"""The numbers that apply, the warnings, and the refusals."""
+"""The numbers that apply, and the refusals."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from productionservice.api import ProductionService
 from productionservice.api.v1alpha1 import ZoneSpread
-from productionservice.effective import Effective, compute_effective, problems
+from productionservice.effective import Effective, compute_effective
 from productionservice.errors import InvalidSpec
 from tests.support.builders import IMAGE, make_service
 
@@ -17,11 +16,6 @@ DIGEST = f"sha256:0123456789ab{'0' * 52}"
 
 def effective(**spec: Any) -> Effective:
     return compute_effective(make_service(**spec).spec)
-
-
-def warnings(service: ProductionService) -> dict[str, str]:
-    found = problems(service, compute_effective(service.spec))
-    return {problem.field: problem.message for problem in found}
 
 
 def refusal(**spec: Any) -> str:
@@ -59,14 +53,9 @@ def test_spec_wins_over_the_environment() -> None:
 
 
 def test_max_alone_below_the_default_is_a_fixed_number() -> None:
-    service = make_service(replicas={"max": 2})
+    found = effective(replicas={"max": 2})
 
-    assert compute_effective(service.spec).replicas_min == 2
-    assert not compute_effective(service.spec).autoscaled
-    assert warnings(service) == {
-        "spec.replicas.max": "2 is fewer than production's default of 3 pods; "
-        "write spec.replicas.min if that is meant"
-    }
+    assert (found.replicas_min, found.replicas_max, found.autoscaled) == (2, 2, False)
 
 
 def test_grace_period_is_propagation_and_drain_and_ten_seconds() -> None:
@@ -105,20 +94,6 @@ def test_probes_ask_the_admin_port_unless_told() -> None:
     assert effective().probe_port == 9000
     assert effective(adminPort=8000).probe_port == 8000
     assert effective(probes={"port": 8080}).probe_port == 8080
-
-
-def test_one_pod_in_production_is_a_warning() -> None:
-    assert warnings(make_service(replicas={"min": 1})) == {
-        "spec.replicas.min": "one pod in production: a drain interrupts the service; write 2 or more"
-    }
-    assert warnings(make_service(environment="development")) == {}
-    assert warnings(make_service()) == {}
-
-
-def test_a_budget_that_is_not_followed_is_a_warning() -> None:
-    assert warnings(make_service(availability={"maxUnavailable": 2})) == {
-        "spec.availability.maxUnavailable": "2 of 3 pods would lose the majority; 1 is used"
-    }
 
 
 @pytest.mark.parametrize(

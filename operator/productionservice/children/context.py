@@ -18,6 +18,10 @@ class BuildContext:
     """Namespace of the cluster's DNS pods."""
     dns_labels: Mapping[str, str] = field(default_factory=lambda: {"k8s-app": "kube-dns"})
     """Labels of the cluster's DNS pods."""
+    monitoring_namespace: str = "monitoring"
+    """Namespace from which metrics are scraped."""
+    monitor_labels: Mapping[str, str] = field(default_factory=dict)
+    """Labels on each ServiceMonitor, for a Prometheus that selects by them."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,13 @@ class Kind:
     api_version: str
     kind: str
     plural: str
+    origin: str = ""
+    """Who brings the kind to a cluster that may not have it; empty for Kubernetes' own kinds."""
+
+    @property
+    def optional(self) -> bool:
+        """True when a cluster may not have it."""
+        return bool(self.origin)
 
     @property
     def group(self) -> str:

@@ -54,7 +54,7 @@ class _Applier:
 
     def _held_back(self, change: Change) -> str:
         """Why a change must not be made yet, empty when it may."""
-        if change.action is Action.DELETED and any(result.error for result in self.results):
+        if change.action is Action.DELETED and any(result.failed for result in self.results):
             return "kept until every wanted child exists as wanted"
         follows = [result for result in self.results if result.change.ref == change.ref]
         return f"{change.ref} was not written" if follows and follows[-1].error else ""

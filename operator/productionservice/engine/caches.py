@@ -8,19 +8,21 @@ from typing import Any
 
 from productionservice import labels
 from productionservice.api import API_VERSION, PLURAL, ProductionService
-from productionservice.children import CHILDREN, Manifest
+from productionservice.children import CHILDREN, Kind, Manifest
 from productionservice.engine.client import Resource
 from productionservice.engine.parent import Parent
 from productionservice.engine.queue import Key
 from productionservice.engine.store import Group, Name, Store, name_of
+from productionservice.errors import OperatorError, Rejected, Unserved
 from productionservice.live import Live, applied_digest, owner_of
 from productionservice.plan import Action, Observed, Plan, Ref, ref_of
 from productionservice.status.pods import PodState, pod_state
 
 PARENTS = Resource(API_VERSION, PLURAL)
 PODS = Resource("v1", "pods")
+KINDS: Mapping[str, Kind] = {kind.kind: kind for kind, _ in CHILDREN}
 RESOURCES: Mapping[str, Resource] = {
-    kind.kind: Resource(kind.api_version, kind.plural) for kind, _ in CHILDREN
+    name: Resource(kind.api_version, kind.plural) for name, kind in KINDS.items()
 }
 """URLs of each kind of child."""
 CHILD_SELECTOR = labels.SERVICE
@@ -38,6 +40,18 @@ class Caches:
             kind: Store(functools.partial(Live.of, kind), child_groups) for kind in RESOURCES
         }
         self.pods: Store[PodState] = Store(_pod_state, child_groups)
+        self._unserved: dict[tuple[str, str | None], Unserved] = {}
+
+    def serve(self, kind: str, namespace: str | None, error: OperatorError | None) -> None:
+        """Note that a kind is served, or why it is not; in one namespace, or in all."""
+        if error is None:
+            self._unserved.pop((kind, namespace), None)
+        else:
+            forbidden = isinstance(error, Rejected)
+            self._unserved[kind, namespace] = Unserved(_why(kind, forbidden=forbidden), forbidden=forbidden)
+
+    def _unserved_in(self, namespace: str) -> dict[str, Unserved]:
+        return {kind: why for (kind, where), why in self._unserved.items() if where in {None, namespace}}
 
     def observe(self, service: ProductionService, desired: Sequence[Manifest]) -> Observed:
         """Everything that carries the service's label, is controlled by it, or has the name of a wanted child."""
@@ -51,7 +65,7 @@ class Caches:
             if live is not None:
                 objects[ref] = live
         # Workers start when every informer has listed: there is no pass before.
-        return Observed(owner_uid=uid, objects=objects, synced=True)
+        return Observed(uid, objects, synced=True, unserved=self._unserved_in(namespace))
 
     def snapshot(self, key: Key, uid: str) -> int:
         """Hash of the versions of all that a pass looks at: equal ones have an equal outcome.
@@ -61,7 +75,8 @@ class Caches:
         """
         groups = _groups(*key, uid)
         children = [store.versions(group) for store in self.children.values() for group in groups]
-        return hash((self.parents.version(key), *children, self.pods.versions(groups[0])))
+        unserved = tuple(self._unserved) if self._unserved else ()
+        return hash((self.parents.version(key), unserved, *children, self.pods.versions(groups[0])))
 
     def take(self, ref: Ref, body: Manifest, manifest: Manifest) -> Live:
         """The answer to our own write, and whether it contains what was written."""
@@ -94,6 +109,14 @@ class Caches:
     def parent_of(self, uid: str) -> list[Key]:
         """The service with this UID, if it is known."""
         return [name for name, _ in self.parents.members(("uid", uid))]
+
+
+def _why(kind: str, *, forbidden: bool) -> str:
+    known = KINDS[kind]
+    name = f"{known.plural}.{known.group}" if known.group else known.plural
+    if forbidden:
+        return f"the operator may not list and watch {name}: grant it with the chart's ClusterRole"
+    return f"the cluster has no {name}: install {known.origin or known.api_version}"
 
 
 def child_groups(body: Mapping[str, Any]) -> tuple[Group, ...]:

@@ -45,6 +45,17 @@ class Resource:
 
     api_version: str
     plural: str
+    metadata_only: bool = False
+    """True where the content is none of our business: the API server then sends metadata alone."""
+
+    @property
+    def accept(self) -> str:
+        """Value of the Accept header for lists and watches."""
+        if not self.metadata_only:
+            return _JSON
+        # The server takes the first that fits: the list's form for a list, the object's for a watch.
+        forms = ("PartialObjectMetadataList", "PartialObjectMetadata")
+        return ",".join(f"{_JSON};as={form};g=meta.k8s.io;v=v1" for form in forms)
 
     def path(self, namespace: str | None = None, name: str = "", subresource: str = "") -> str:
         """URL path of an object, or of the collection without a name; all namespaces without one."""
@@ -72,6 +83,7 @@ class _Call:
     query: Mapping[str, str] = field(default_factory=dict)
     body: Mapping[str, Any] | None = None
     content_type: str = _JSON
+    accept: str = _JSON
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
@@ -89,7 +101,7 @@ class Client:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, ssl=self._login.ssl_context()),
             timeout=aiohttp.ClientTimeout(total=REQUEST_SECONDS, sock_connect=5),
-            headers={"User-Agent": "productionservice-operator", "Accept": _JSON},
+            headers={"User-Agent": "productionservice-operator"},
         )
         return self
 
@@ -112,7 +124,7 @@ class Client:
         """
         query = {"limit": str(PAGE), **({"labelSelector": selector} if selector else {})}
         while True:
-            page = await self._read(resource.path(namespace), query)
+            page = await self._read(resource.path(namespace), query, resource.accept)
             metadata = page["metadata"]
             yield page["items"], metadata["resourceVersion"]
             if not metadata.get("continue"):
@@ -133,7 +145,9 @@ class Client:
         path = resource.path(namespace)
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=SILENCE_SECONDS)
         try:
-            async with self._open(_Call("WATCH", "GET", path, query), timeout) as response:
+            async with self._open(
+                _Call("WATCH", "GET", path, query, accept=resource.accept), timeout
+            ) as response:
                 async for line in _lines(response.content):
                     event = orjson.loads(line)
                     if event["type"] == "ERROR":
@@ -188,13 +202,13 @@ class Client:
             _Call("PATCH", "PATCH", resource.path(namespace, name), query, patch, _MERGE)
         )
 
-    async def _read(self, path: str, query: Mapping[str, str] | None = None) -> Body:
+    async def _read(self, path: str, query: Mapping[str, str] | None = None, accept: str = _JSON) -> Body:
         """GET, tried again a few times: reading twice changes nothing."""
         attempt = 0
         while True:
             attempt += 1
             try:
-                return await self._request(_Call("GET", "GET", path, query or {}))
+                return await self._request(_Call("GET", "GET", path, query or {}, accept=accept))
             except Transient as error:
                 # An answer other than "busy" or "broken" will be the same next time.
                 if type(error) is not Transient or attempt == READ_TRIES:
@@ -221,6 +235,7 @@ class Client:
             raise RuntimeError("use `async with Client(…)`")
         token = self._login.token()
         headers = {
+            "Accept": call.accept,
             "Content-Type": call.content_type,
             **({"Authorization": f"Bearer {token}"} if token else {}),
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
 from collections.abc import Callable
@@ -11,16 +12,18 @@ from typing import Generic, TypeVar
 import structlog
 
 from productionservice import metrics
-from productionservice.engine.answers import Expired
+from productionservice.engine.answers import Expired, NotFound
 from productionservice.engine.client import Client, Resource, WatchEvent
 from productionservice.engine.store import Delta, Name, Store, name_of
-from productionservice.errors import OperatorError
+from productionservice.errors import OperatorError, Rejected
 
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 BACKOFF_FIRST, BACKOFF_MOST = 0.5, 30.0
 """Seconds between tries while the API server does not answer."""
+UNSERVED_SECONDS = 60.0
+"""Between two looks at a kind that is not served; a change of a CRD makes it sooner."""
 
 
 def backoff(failures: int) -> float:
@@ -36,18 +39,24 @@ class Reflector(Generic[T]):
         namespace: str | None = None, selector: str = "",
     ) -> None:  # fmt: skip
         self._client, self._store, self._on_change = client, store, on_change
+        self.on_served: Callable[[], None] = lambda: None
+        """Called when `unserved` has changed."""
         self._namespace, self._selector = namespace, selector
         self.resource = resource
         self.synced = asyncio.Event()
-        """Set once the first list is in the store."""
+        """Set once the first list is in the store, or the kind is known not to be served."""
+        self.unserved: OperatorError | None = None
+        """Why there is nothing to list: no such kind, or not for us. None while it is served."""
+        self.maybe_served = asyncio.Event()
+        """Set when a CRD has changed: an unserved kind may be there now."""
         self._version = ""
         self._newest = 0
         self._heard = time.monotonic()
 
     @property
     def age(self) -> float:
-        """Seconds since the API server said anything on this watch, bookmarks included."""
-        return time.monotonic() - self._heard
+        """Seconds since the API server said anything on this watch, bookmarks included. 0 for a kind not served."""
+        return 0.0 if self.unserved else time.monotonic() - self._heard
 
     async def run(self) -> None:
         """Never returns; only cancelling ends it."""
@@ -58,6 +67,9 @@ class Reflector(Generic[T]):
                 if not self._version:
                     await self._list()
                 await self._watch()
+                failures = 0
+            except (NotFound, Rejected) as error:
+                await self._unserved(error)
                 failures = 0
             except Expired:
                 log.info("the watch is too old: listing again", resource=self.resource.plural)
@@ -88,7 +100,27 @@ class Reflector(Generic[T]):
             self._on_change(delta)
         self._listen()
         self._version, self._newest = version, int(version)
+        self._serve(None)
+
+    async def _unserved(self, error: OperatorError) -> None:
+        """Forget what there was, say so once, and look again when a CRD changes, or after a while."""
+        if self.unserved is None:
+            log.warning("the kind is not served", resource=self.resource.plural, error=str(error))
+        self._version = ""
+        for delta in self._store.clear(self._namespace):
+            self._on_change(delta)
+        self.maybe_served.clear()
+        self._serve(error)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(UNSERVED_SECONDS * random.uniform(0.8, 1)):  # noqa: S311 - jitter
+                await self.maybe_served.wait()
+
+    def _serve(self, unserved: OperatorError | None) -> None:
+        changed = (unserved is None) != (self.unserved is None)
+        self.unserved = unserved
         self.synced.set()
+        if changed:
+            self.on_served()
 
     async def _watch(self) -> None:
         events = self._client.watch(self.resource, self._namespace, self._selector, self._version)

@@ -114,6 +114,12 @@ class Store(Generic[T]):
         self._forget(name)
         return Delta(name, old, None)
 
+    def clear(self, namespace: str | None) -> list[Delta[T]]:
+        """Forget all objects, or those of one namespace: the kind is no longer served."""
+        names = [name for name in self._entries if namespace is None or name[0] == namespace]
+        deltas = [self.discard(name, before=self._entries[name].version) for name in names]
+        return [delta for delta in deltas if delta is not None]
+
     def rewind(self) -> None:
         """The API server's own memory went back (a restored backup): whatever it says next is news."""
         self._entries = {name: replace(entry, version=0) for name, entry in self._entries.items()}
@@ -139,8 +145,8 @@ class Store(Generic[T]):
 
 
 def name_of(metadata: Mapping[str, Any]) -> Name:
-    """Name of the object with this metadata."""
-    return (metadata["namespace"], metadata["name"])
+    """Name of the object with this metadata; one without a namespace has an empty one."""
+    return (metadata.get("namespace", ""), metadata["name"])
 
 
 def _version(metadata: Mapping[str, Any]) -> int:

@@ -7,8 +7,9 @@ from datetime import datetime
 from typing import Any
 
 from productionservice.api.v1alpha1 import ProductionService
+from productionservice.availability import problems
 from productionservice.contract import service_url
-from productionservice.effective import Effective, problems
+from productionservice.effective import Effective
 from productionservice.errors import InvalidSpec
 from productionservice.live import DeploymentState
 from productionservice.plan import DEPLOYMENT, Action, Applied
@@ -58,7 +59,7 @@ def compute_status(
         "replicas": _counts(given.deployment),
         "effective": _effective(effective),
         "children": _children(applied),
-        "problems": [problem.model_dump(by_alias=True) for problem in problems(service, effective)],
+        "problems": [problem.model_dump(by_alias=True) for problem in problems(service.spec, effective)],
     }
 
 

@@ -12,7 +12,8 @@ import pytest
 import yaml
 
 from productionservice.api import parse
-from productionservice.effective import compute_effective, problems
+from productionservice.availability import problems
+from productionservice.effective import compute_effective
 from productionservice.errors import InvalidSpec
 from tests.support.builders import UID, observe, plan_for, rendered
 from tests.support.leaves import document_leaves, get, other_value, pattern, replaced, schema_leaves
@@ -38,7 +39,7 @@ def outcome(body: dict[str, Any]) -> Any:
     """All that a user can see of a spec: the objects and the warnings, or the refusal."""
     try:
         service = parse(body)
-        return render(body), problems(service, compute_effective(service.spec))
+        return render(body), problems(service.spec, compute_effective(service.spec))
     except InvalidSpec as error:
         return error.problems
 

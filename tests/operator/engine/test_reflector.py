@@ -168,3 +168,27 @@ async def test_age_tells_how_long_the_server_has_been_silent(watched: Watched) -
         watched.api.put("a")
         await watched.settled()
         assert reflector.age < 5
+
+
+async def test_a_kind_that_is_not_served_is_forgotten_and_found_when_it_comes(watched: Watched) -> None:
+    watched.api.put("a")
+    served: list[bool] = []
+    async with watched.running() as reflector:
+        await watched.settled()
+        reflector.on_served = lambda: served.append(reflector.unserved is None)
+        watched.api.watches.append(answer(404))
+        watched.api.cut()
+        await eventually(lambda: served == [False])
+        assert watched.held() == {}
+        assert reflector.age == 0
+
+        reflector.maybe_served.set()
+        await eventually(lambda: served == [False, True])
+        await watched.settled()
+
+
+async def test_a_kind_that_is_not_served_at_start_keeps_nobody_waiting(watched: Watched) -> None:
+    watched.api.lists.append(answer(403))
+    async with watched.running() as reflector:
+        assert reflector.synced.is_set()
+        assert reflector.unserved is not None
