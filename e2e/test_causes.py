@@ -58,9 +58,10 @@ def test_missing_secret_is_named(shop: Services) -> None:
     secret = {"secretKeyRef": {"name": "catalog-db", "key": "password"}}
 
     shop.apply(env=[{"name": "DB_PASSWORD", "valueFrom": secret}])
-    condition = shop.wait_reason("ConfigMissing")
+    condition = shop.wait_reason("SecretNotFound")
 
-    assert "catalog-db" in condition["message"]
+    assert "Secret catalog-db does not exist (spec.env DB_PASSWORD)" in condition["message"]
+    assert shop.pods() == [], "no pod that cannot start is rolled out"
 
 
 def test_out_of_memory_is_named(shop: Services) -> None:

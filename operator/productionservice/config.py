@@ -44,6 +44,12 @@ class OperatorConfig(BaseModel):
     """Address of /healthz, /readyz and /metrics."""
     http_port: Annotated[int, Field(ge=0, le=65535)] = 8080
     """Port of the three; 0 takes a free one."""
+    webhook_certificates: Path | None = None
+    """Folder with tls.crt and tls.key to serve the admission webhook with. Default: no webhook."""
+    webhook_port: Annotated[int, Field(ge=0, le=65535)] = 9443
+    """Port of the admission webhook; 0 takes a free one."""
+    zones: Annotated[int, Field(ge=0, le=100)] = 0
+    """In how many zones the cluster has nodes, for what the webhook says about them; 0: not known."""
     resync_seconds: Annotated[float, Field(ge=10, le=86400)] = 600
     """Time between two looks at everything, jittered by a tenth."""
     dns_namespace: str = "kube-system"

@@ -21,6 +21,8 @@ ADOPT = f"{DOMAIN}/adopt"
 """Annotation on an object that somebody else made: the name of the service that may take it over."""
 PAUSED = f"{DOMAIN}/paused"
 """Annotation on a ProductionService: `until=<RFC 3339>; by=<who>; why=<text>` keeps its children as they are."""
+RESTART = f"{DOMAIN}/references"
+"""Annotation on each pod: changes when Secrets or ConfigMaps change that only a new pod would see."""
 CONFIG = f"{DOMAIN}/config"
 """Annotation on each pod: the document handed to the service (ADR 0003)."""
 

@@ -51,6 +51,8 @@ class DeploymentState:
     """Message of the progress deadline, empty while it is not exceeded."""
     refused: str
     """Message of the API server when it refuses pods, empty otherwise."""
+    restart_mark: str
+    """The mark on its pod template that says which Secrets and ConfigMaps the pods have seen."""
 
 
 State = DeploymentState | None
@@ -149,6 +151,8 @@ def deployment_state(body: Mapping[str, Any]) -> DeploymentState:
     """Read a Deployment's JSON form."""
     status = body.get("status") or {}
     conditions = {c["type"]: c for c in status.get("conditions") or []}
+    template = (body.get("spec") or {}).get("template") or {}
+    notes = (template.get("metadata") or {}).get("annotations") or {}
     progressing, failure = conditions.get("Progressing", {}), conditions.get("ReplicaFailure", {})
     exceeded = progressing.get("reason") == "ProgressDeadlineExceeded"
     return DeploymentState(
@@ -161,6 +165,7 @@ def deployment_state(body: Mapping[str, Any]) -> DeploymentState:
         complete=progressing.get("reason") == "NewReplicaSetAvailable",
         stalled=progressing.get("message", "") if exceeded else "",
         refused=failure.get("message", "") if failure.get("status") == "True" else "",
+        restart_mark=notes.get(labels.RESTART, ""),
     )
 
 

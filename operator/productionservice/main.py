@@ -17,10 +17,14 @@ import structlog
 import uvloop
 
 from productionservice import handlers, logs
+from productionservice.admission import server as webhook
+from productionservice.admission.advice import advise
+from productionservice.admission.known import Known
 from productionservice.children import BuildContext
 from productionservice.config import PREFIX, ConfigError, OperatorConfig
 from productionservice.engine.caches import CHILD_SELECTOR, POD_SELECTOR, PODS, RESOURCES, Caches
 from productionservice.engine.client import Client
+from productionservice.engine.contents import SOURCES
 from productionservice.engine.crds import watch_crds
 from productionservice.engine.events import Recorder
 from productionservice.engine.health import CannotListen, Health, serve
@@ -65,20 +69,27 @@ class Operator:
             client, namespace=config.lease_namespace, name=config.lease_name, identity=config.identity
         )
         self.health = Health(self._reflectors, self.resync)
+        known = Known(caches, complete=lambda: not self.health.faults())
+        self.advise = functools.partial(advise, world=known, zones=config.zones or None)
 
     def _reflect(self, caches: Caches, namespace: str | None) -> list[Reflector[Any]]:
-        children: list[Reflector[Any]] = []
+        found: list[Reflector[Any]] = []
         for kind, store in caches.children.items():
-            reflector = Reflector(
+            reflector: Reflector[Any] = Reflector(
                 self._client, RESOURCES[kind], store, self.triggers.child,
                 namespace=namespace, selector=CHILD_SELECTOR,
             )  # fmt: skip
             reflector.on_served = functools.partial(self._served, caches, kind, namespace, reflector)
-            children.append(reflector)
+            found.append(reflector)
+        for kind, contents in caches.contents.items():
+            changed = functools.partial(self.triggers.contents, kind)
+            reflector = Reflector(self._client, SOURCES[kind], contents, changed, namespace=namespace)
+            reflector.on_served = functools.partial(self._served, caches, kind, namespace, reflector)
+            found.append(reflector)
         pods: Reflector[Any] = Reflector(
             self._client, PODS, caches.pods, self.triggers.pod, namespace=namespace, selector=POD_SELECTOR
         )
-        return [*children, pods]
+        return [*found, pods]
 
     def _served(self, caches: Caches, kind: str, namespace: str | None, reflector: Reflector[Any]) -> None:
         """A kind has come or gone: every service may want something of it."""
@@ -149,7 +160,12 @@ async def running(config: OperatorConfig, login: Login) -> AsyncIterator[Operato
     """An operator whose parts run, and are ended in order."""
     async with Client(login) as client:
         operator = Operator(config, client)
-        async with serve(operator.health, config.http_host, config.http_port):
+        async with (
+            serve(operator.health, config.http_host, config.http_port),
+            webhook.serve(
+                operator.advise, config.webhook_certificates, config.http_host, config.webhook_port
+            ),
+        ):
             operator.start()
             try:
                 yield operator
@@ -210,7 +226,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return uvloop.run(run(config, login))
     except CannotListen as error:
-        print(f"error: {error}: set {PREFIX}HTTP_PORT to a free port", file=sys.stderr)  # noqa: T201 - as above
+        print(f"error: {error}: set {PREFIX}{error.setting} to a free port", file=sys.stderr)  # noqa: T201 - as above
         return EXIT_USAGE
 
 

@@ -39,6 +39,16 @@ REQUEST_TIME = Histogram(
 
 LEADER = Gauge("leader_election_master_status", "1 while this replica leads", ["name"])
 
+WEBHOOK_LATENCY = Histogram(
+    "controller_runtime_webhook_latency_seconds", "Time to answer a review", ["webhook"], buckets=_TIMES
+)
+WEBHOOK_REQUESTS = Counter(
+    "controller_runtime_webhook_requests", "Reviews by HTTP status", ["webhook", "code"]
+)
+WEBHOOK_IN_FLIGHT = Gauge(
+    "controller_runtime_webhook_requests_in_flight", "Reviews being answered", ["webhook"]
+)
+
 INFORMER_OBJECTS = Gauge("productionservice_informer_objects", "Objects in memory", ["resource"])
 INFORMER_RELISTS = Counter("productionservice_informer_lists", "Complete lists", ["resource"])
 INFORMER_AGE = Gauge(

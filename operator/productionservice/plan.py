@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -30,6 +30,10 @@ class Action(StrEnum):
     DELETED = "deleted"
     SKIPPED = "skipped"
     """Somebody else's object, or one that is on its way out: never touched."""
+
+
+WRITES = frozenset({Action.CREATED, Action.CONFIGURED, Action.DELETED})
+"""Actions that call the API server."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,7 @@ class Plan:
     @property
     def writes(self) -> tuple[Change, ...]:
         """The changes that call the API server."""
-        return tuple(c for c in self.changes if c.action not in {Action.UNCHANGED, Action.SKIPPED})
+        return tuple(c for c in self.changes if c.action in WRITES)
 
 
 @dataclass(frozen=True)
@@ -118,19 +122,34 @@ class Applied:
 
 
 def make_plan(
-    service: ProductionService, effective: Effective, desired: Sequence[Manifest], observed: Observed
-) -> Plan:
+    service: ProductionService, effective: Effective, desired: Sequence[Manifest], observed: Observed,
+    *, held: Mapping[str, OperatorError] | None = None, paused: str = "",
+) -> Plan:  # fmt: skip
     """Compare `desired` (in apply order) with `observed`.
 
     The number of pods is a change of its own, by its own field manager, after the Deployment's (ADR 0004).
+    `held` has kinds that must not be written now, and why. With `paused` nothing is written; it says why.
     """
     changes: list[Change] = []
     for manifest in desired:
-        change = _change(service, manifest, observed)
+        change = _hold(_change(service, manifest, observed), held or {})
         changes.append(change)
         if change.ref.kind == DEPLOYMENT and change.action is not Action.SKIPPED:
             changes.extend(_replicas_change(service, effective, change, observed))
-    return Plan((*changes, *_deletions(changes, observed)))
+    plan = (*changes, *_deletions(changes, observed))
+    return Plan(tuple(_pause(change, paused) for change in plan) if paused else plan)
+
+
+def _hold(change: Change, held: Mapping[str, OperatorError]) -> Change:
+    error = held.get(change.ref.kind)
+    if error is None or change.action not in WRITES:
+        return change
+    return replace(change, action=Action.SKIPPED, cause=str(error), error=error)
+
+
+def _pause(change: Change, why: str) -> Change:
+    """A change that has to wait; who paused does not want to hear of it as of an error."""
+    return replace(change, action=Action.SKIPPED, cause=why) if change.action in WRITES else change
 
 
 def ref_of(manifest: Mapping[str, Any]) -> Ref:

@@ -22,6 +22,8 @@ def cluster_rules() -> list[Rule]:
         _rule(GROUP, [f"{PLURAL}/status"], ["patch"]),
         *_children(),
         _rule("", ["pods"], ["list", "watch"]),
+        # Metadata only: whether they are there, and have changed (a test reads the API server's audit log).
+        _rule("", ["configmaps", "secrets"], ["list", "watch"]),
         # Metadata only: which kinds the cluster has.
         _rule("apiextensions.k8s.io", ["customresourcedefinitions"], ["list", "watch"]),
         _rule("", ["events"], ["create", "patch"]),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,22 +12,51 @@ import structlog
 from productionservice import labels
 from productionservice.api import ProductionService, parse
 from productionservice.children import BuildContext, Manifest, build_children
+from productionservice.children.references import Missing, missing, references
 from productionservice.effective import Effective, compute_effective
 from productionservice.engine.answers import NotFound
 from productionservice.engine.apply import apply_plan
 from productionservice.engine.caches import PARENTS, Caches
 from productionservice.engine.client import Body, Client
 from productionservice.engine.events import Recorder, notes, readiness_notes
+from productionservice.engine.parent import Parent
 from productionservice.engine.queue import Key
-from productionservice.errors import InvalidSpec, Permanent, Transient, Waiting
+from productionservice.errors import InvalidSpec, OperatorError, Permanent, Transient, Unserved, Waiting
 from productionservice.live import Live
-from productionservice.plan import Applied, Change, Observed, Plan, make_plan, ref_of
+from productionservice.pause import Pause, read_pause
+from productionservice.plan import DEPLOYMENT, WRITES, Applied, Change, Observed, Plan, make_plan, ref_of
 from productionservice.status import compute_status, invalid_status
+from productionservice.status.conditions import PAUSED
 
 log = structlog.get_logger(__name__)
 
 LOOK_AGAIN_SECONDS = 30.0
 """When to look again at what only somebody's edit can mend: no event tells us about other people's objects."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is wanted of one service."""
+
+    service: ProductionService
+    effective: Effective
+    desired: tuple[Manifest, ...]
+    missing: tuple[Missing, ...] | None
+    """What the spec refers to and is not there; None where the operator may not look."""
+    pause: Pause | None
+
+    @property
+    def held(self) -> dict[str, OperatorError]:
+        """Kinds that must not be written now: no pod is rolled out that could not start."""
+        if not self.missing:
+            return {}
+        text = "; ".join(found.text for found in self.missing)
+        return {DEPLOYMENT: Waiting(f"is left as it is until everything is there: {text}", seconds=None)}
+
+    @property
+    def paused(self) -> str:
+        """Why nothing is written, empty when there is no pause."""
+        return "paused" if self.pause is not None and self.pause.active else ""
 
 
 class Reconciler:
@@ -46,54 +76,92 @@ class Reconciler:
         parent = self._caches.parents.get(key)
         if parent is None or parent.leaving:
             self._settled.pop(key, None)
+            self._caches.refer(key, ())
             return None  # the garbage collector takes the children
         seen = self._caches.snapshot(key, parent.uid)
         if self._settled.get(key) == seen:
             return None
         body = parent.body
-        before: dict[str, Any] = body.get("status") or {}
         try:
-            service = parse(body)
-            effective = compute_effective(service.spec)
+            wish = self._read(body, parent)
         except InvalidSpec as error:
+            before = body.get("status") or {}
             after = invalid_status(
                 generation=parent.generation, error=error, previous=before, now=self._now()
             )
             await self._write_status(body, after)
             self._tell(readiness_notes(body, before, after))
             return None
-        desired = build_children(service, effective, self._context)
-        plan, applied = await self._apply(service, effective, desired)
+        applied, wrote = await self._fulfil(wish, body)
+        again = self._next_look(wish, applied)
+        if applied.clean and not wrote and again is None:
+            self._settled[key] = seen
+        return again
+
+    def _read(self, body: Body, parent: Parent) -> Wish:
+        """What is wanted, given what the spec refers to. Raises InvalidSpec."""
+        service = parse(body)
+        effective = compute_effective(service.spec)
+        key = (service.metadata.namespace, service.metadata.name)
+        sources = {reference.source for reference in references(service.spec)}
+        self._caches.refer(key, sources)
+        contents = self._caches.contents_of(key[0], sources)
+        known = contents or {}
+        context = replace(
+            self._context,
+            contents={source: found.mark for source, found in known.items()},
+            kept_mark=None if contents is not None else self._caches.restart_mark(key),
+        )
+        return Wish(
+            service=service,
+            effective=effective,
+            desired=build_children(service, effective, context),
+            missing=None
+            if contents is None
+            else missing(service.spec, {source: found.keys for source, found in known.items()}),
+            pause=read_pause(parent.paused, since=_paused_since(body), now=self._now()),
+        )
+
+    async def _fulfil(self, wish: Wish, body: Body) -> tuple[Applied, bool]:
+        """Make the world what is wanted, and say what came of it. True when anything was written."""
+        service, before = wish.service, body.get("status") or {}
+        plan, applied = await self._apply(wish)
         after = compute_status(
-            service=service, effective=effective, applied=applied, pods=self._caches.pods_of(key), previous=before,
-            now=self._now(),
+            service=service, effective=wish.effective, applied=applied, previous=before, now=self._now(),
+            pods=self._caches.pods_of((service.metadata.namespace, service.metadata.name)),
+            missing=wish.missing, pause=wish.pause,
         )  # fmt: skip
         log_changes(applied, service.metadata.generation)
         wrote = await self._write_status(body, after)
         self._tell(notes(body, applied, before, after))
-        if applied.clean and not plan.writes and not wrote:
-            self._settled[key] = seen
-        return next_look(applied)
+        return applied, wrote or bool(plan.writes)
 
-    async def _apply(
-        self, service: ProductionService, effective: Effective, desired: Sequence[Manifest]
-    ) -> tuple[Plan, Applied]:
+    async def _apply(self, wish: Wish) -> tuple[Plan, Applied]:
         """Plan against what is observed, and carry it out."""
-        observed = self._caches.observe(service, desired)
-        plan = make_plan(service, effective, desired, observed)
+        service, effective = wish.service, wish.effective
+        observed = self._caches.observe(service, wish.desired)
+        plan = make_plan(service, effective, wish.desired, observed, held=wish.held, paused=wish.paused)
         namespace = service.metadata.namespace
         self._caches.verify(namespace, plan)
 
         def resolve(change: Change, found: Live) -> Change:
             """What the plan would have said, had it known of `found`."""
             known = Observed(observed.owner_uid, {change.ref: found}, synced=False)
-            wanted = [manifest for manifest in desired if ref_of(manifest) == change.ref]
+            wanted = [manifest for manifest in wish.desired if ref_of(manifest) == change.ref]
             return make_plan(service, effective, wanted, known).changes[0]
 
         applied = await apply_plan(
             plan, namespace=namespace, client=self._client, caches=self._caches, resolve=resolve
         )
         return plan, applied
+
+    def _next_look(self, wish: Wish, applied: Applied) -> float | None:
+        """From what failed, and from the end of a pause."""
+        again = next_look(applied)
+        if not wish.paused or wish.pause is None:
+            return again
+        end = max((wish.pause.until - self._now()).total_seconds(), 0.0)
+        return end if again is None else min(again, end)
 
     async def _write_status(self, body: Body, status: dict[str, Any]) -> bool:
         """At most one write, and only for the very state that the pass has seen: a late result marks nothing newer.
@@ -127,6 +195,13 @@ class Reconciler:
             self._recorder.tell(note)
 
 
+def _paused_since(body: Body) -> datetime | None:
+    """When the pause was first seen, None when there was none yet."""
+    conditions = (body.get("status") or {}).get("conditions") or []
+    found = next((c for c in conditions if c.get("type") == PAUSED and c.get("status") == "True"), None)
+    return datetime.fromisoformat(found["lastTransitionTime"]) if found else None
+
+
 def next_look(applied: Applied) -> float | None:
     """When to look again, from what failed. Raises Transient when something has to be tried again."""
     errors = [result.error for result in applied.results if result.error is not None]
@@ -143,9 +218,11 @@ def log_changes(applied: Applied, generation: int) -> None:
     """One line a change; nothing for a pass without any."""
     for result in applied.results:
         change = result.change
+        if isinstance(result.error, Unserved):
+            continue  # the reflector has said so, once
         if result.error is not None:
             log.warning("not written", kind=change.ref.kind, child=change.ref.name, error=str(result.error))
-        elif change.manifest is None or change.action.value in {"created", "configured"}:
+        elif change.action in WRITES:
             log.info(
                 change.action.value, kind=change.ref.kind, child=change.ref.name, cause=change.cause,
                 generation=generation,

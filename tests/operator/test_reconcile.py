@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import pytest
 
+from productionservice import labels
 from productionservice.children import BuildContext
 from productionservice.engine.answers import Conflict, NotFound
 from productionservice.engine.caches import Caches
@@ -31,9 +32,10 @@ class Pass:
 
     def __init__(self) -> None:
         self.cluster, self.caches, self.told = ClusterInMemory(), Caches(), list[Note]()
+        self.now = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
         self.reconcile = Reconciler(
             cast("Client", self.cluster), self.caches, cast("Recorder", self), BuildContext(),
-            now=lambda: datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
+            now=lambda: self.now,
         )  # fmt: skip
         self.edit()
 
@@ -244,6 +246,95 @@ async def test_a_service_on_its_way_out_is_left_to_the_garbage_collector(world: 
 
     assert await world.reconcile(KEY) is None
     assert world.cluster.calls == []
+
+
+SECRET_ENV = [{"name": "PASSWORD", "valueFrom": {"secretKeyRef": {"name": "db", "key": "password"}}}]
+
+
+def secret(version: int, *keys: str) -> dict[str, Any]:
+    write = {"manager": "x", "time": str(version), "fieldsV1": {"f:data": {f"f:{k}": {} for k in keys}}}
+    return {
+        "metadata": {
+            "name": "db", "namespace": "shop", "uid": "s", "resourceVersion": str(version), "managedFields": [write],
+        }
+    }  # fmt: skip
+
+
+async def test_no_pod_is_rolled_out_that_could_not_start(world: Pass) -> None:
+    world.edit(env=SECRET_ENV)
+    assert await world.reconcile(KEY) is None, "the Secret's own event wakes the service"
+    assert "create Deployment catalog" not in world.cluster.writes()
+    assert world.condition("ReferencesReady")["reason"] == "SecretNotFound"
+    assert world.condition("Ready")["reason"] == "SecretNotFound"
+    assert world.caches.referring("Secret", ("shop", "db")) == [KEY]
+
+    world.caches.contents["Secret"].put(secret(1, "password"))
+    await world.reconcile(KEY)
+    assert "create Deployment catalog" in world.cluster.writes()
+    assert world.condition("ReferencesReady")["status"] == "True"
+
+
+async def test_another_password_restarts_the_pods_and_a_lost_key_does_not(world: Pass) -> None:
+    world.edit(env=SECRET_ENV)
+    world.caches.contents["Secret"].put(secret(1, "password"))
+    await world.reconcile(KEY)
+    world.cluster.writes()
+
+    world.caches.contents["Secret"].put(secret(2, "password"))
+    await world.reconcile(KEY)
+    assert "apply Deployment catalog" in world.cluster.writes()
+
+    world.caches.contents["Secret"].put(secret(3, "user"))
+    await world.reconcile(KEY)
+    assert world.cluster.writes() == [STATUS]
+    assert world.condition("ReferencesReady")["reason"] == "KeyNotFound"
+
+
+async def test_pods_do_not_restart_because_the_operator_may_no_longer_look(world: Pass) -> None:
+    world.edit(env=SECRET_ENV)
+    world.caches.contents["Secret"].put(secret(1, "password"))
+    await world.reconcile(KEY)
+    world.cluster.writes()
+
+    world.caches.serve("Secret", None, Rejected("forbidden", status=403))
+    await world.reconcile(KEY)
+    assert world.cluster.writes() == [STATUS]
+    assert world.condition("ReferencesReady")["reason"] == "NotLookedAt"
+
+
+async def test_a_paused_service_keeps_its_children_until_the_pause_ends(world: Pass) -> None:
+    await world.reconcile(KEY)
+    world.cluster.writes()
+    body = world.service()
+    body["metadata"]["annotations"] = {labels.PAUSED: "until=2026-01-02T03:05:05Z; by=alice; why=incident"}
+    body["spec"]["port"] = 8080
+    world.caches.parents.put(world.cluster.store("status", body, uid=UID))
+
+    assert await world.reconcile(KEY) == 60
+    assert world.cluster.writes() == [STATUS]
+    assert world.condition("Paused")["message"] == "until 2026-01-02T03:05:05Z by alice: incident"
+    assert (world.condition("Applied")["status"], world.condition("Applied")["reason"]) == (
+        "Unknown",
+        "Paused",
+    )
+
+    world.now += timedelta(minutes=1)
+    assert await world.reconcile(KEY) is None
+    assert "apply Deployment catalog" in world.cluster.writes()
+    assert world.condition("Paused")["reason"] == "PauseEnded"
+
+
+async def test_a_child_of_a_kind_that_may_not_be_listed_keeps_nothing_else_back(world: Pass) -> None:
+    world.caches.serve("PodDisruptionBudget", None, Rejected("forbidden", status=403))
+
+    assert await world.reconcile(KEY) is None
+    assert world.cluster.writes() == [*CREATES[:4], "apply Deployment catalog", STATUS]
+    assert world.condition("Applied")["reason"] == "Forbidden"
+    assert "poddisruptionbudgets.policy" in world.condition("Applied")["message"]
+
+    world.caches.serve("PodDisruptionBudget", None, None)
+    await world.reconcile(KEY)
+    assert world.condition("Applied")["status"] == "True"
 
 
 @pytest.mark.parametrize(

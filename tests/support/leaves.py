@@ -58,6 +58,7 @@ _OTHER = {
     "network.allowTo[].cidr": "192.0.2.11/32",
     "network.allowTo[].protocol": "UDP",
     "env[].valueFrom.fieldRef.fieldPath": "status.hostIP",
+    "mounts[].onChange": "Reload",
     "shutdown.maxSeconds": 11,
 }
 """Where another value cannot be made from the one that is there."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 from pydantic import Field
@@ -181,6 +182,13 @@ class Scratch(Model):
     """True keeps it in memory; it then counts against the memory limit."""
 
 
+class OnChange(StrEnum):
+    """What happens when a Secret or ConfigMap changes."""
+
+    RESTART = "Restart"
+    RELOAD = "Reload"
+
+
 class Mount(Model):
     """One folder in the container: exactly one of `configMap`, `secret`, `scratch`."""
 
@@ -215,3 +223,6 @@ class Mount(Model):
     """Secret whose keys become files, read-only."""
     scratch: Scratch | None = None
     """Writable scratch space."""
+    on_change: OnChange = OnChange.RESTART
+    """When the ConfigMap or Secret changes: `Restart` replaces the pods one by one; `Reload` leaves them alone, for a
+    service that reads the files anew by itself."""

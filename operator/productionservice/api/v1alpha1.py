@@ -12,7 +12,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from productionservice.api.container import EnvVar, Image, Mount, Scratch
+from productionservice.api.container import EnvVar, Image, Mount, OnChange, Scratch
 from productionservice.api.markers import CelRule, ListKey
 from productionservice.api.model import HttpPath, Model, Port, Quantity, Word, ZoneSpread
 from productionservice.api.network import EgressPeer, IngressPeer, Network, Protocol
@@ -30,6 +30,7 @@ __all__ = [
     "Metadata",
     "Mount",
     "Network",
+    "OnChange",
     "Probes",
     "Problem",
     "ProductionService",

@@ -13,7 +13,7 @@ REVISIONS = 5
 """Old ReplicaSets that are kept for `kubectl rollout undo`."""
 
 
-def build_deployment(service: ProductionService, effective: Effective, _context: BuildContext) -> Manifest:
+def build_deployment(service: ProductionService, effective: Effective, context: BuildContext) -> Manifest:
     """Surge only: a new pod serves before an old one leaves. No `spec.replicas`: see `replicas_manifest`."""
     return {
         "metadata": {"name": child_name(service.metadata.name), "labels": version_labels(effective)},
@@ -23,7 +23,7 @@ def build_deployment(service: ProductionService, effective: Effective, _context:
             **({"minReadySeconds": effective.min_ready_seconds} if effective.min_ready_seconds else {}),
             "progressDeadlineSeconds": effective.progress_deadline_seconds,
             "revisionHistoryLimit": REVISIONS,
-            "template": pod_template(service, effective),
+            "template": pod_template(service, effective, context),
         },
     }
 

@@ -11,7 +11,9 @@ from typing import Any
 from productionservice import labels
 from productionservice.api import ProductionService
 from productionservice.api.v1alpha1 import ComputeAmounts, EnvVar, Mount, Resources, Scratch, Spec, ZoneSpread
+from productionservice.children.context import BuildContext
 from productionservice.children.quantity import canonical
+from productionservice.children.references import restart_mark
 from productionservice.contract import CONFIG_ENV, CONFIG_FILE, CONFIG_FOLDER, CONFIG_PATH, config_document
 from productionservice.effective import Effective
 from productionservice.names import child_name, label_value, volume_name
@@ -23,7 +25,7 @@ CONFIG_VOLUME, TMP_VOLUME = "config", "tmp"
 TMP_PATH, TMP_SIZE = "/tmp", "64Mi"  # noqa: S108 - the container's folder, not ours
 
 
-def pod_template(service: ProductionService, effective: Effective) -> dict[str, Any]:
+def pod_template(service: ProductionService, effective: Effective, context: BuildContext) -> dict[str, Any]:
     """The template of the Deployment."""
     spec = service.spec
     name = service.metadata.name
@@ -41,7 +43,8 @@ def pod_template(service: ProductionService, effective: Effective) -> dict[str, 
                     pre_stop_seconds=effective.pre_stop_seconds,
                     propagation_seconds=effective.propagation_seconds,
                     drain_seconds=effective.drain_seconds,
-                )
+                ),
+                **_restart_mark(spec, context),
             },
         },
         "spec": {
@@ -56,6 +59,12 @@ def pod_template(service: ProductionService, effective: Effective) -> dict[str, 
             "volumes": _volumes(spec),
         },
     }
+
+
+def _restart_mark(spec: Spec, context: BuildContext) -> dict[str, str]:
+    kept = context.kept_mark
+    mark = restart_mark(spec, context.contents) if kept is None else kept
+    return {labels.RESTART: mark} if mark else {}
 
 
 def version_labels(effective: Effective) -> dict[str, str]:

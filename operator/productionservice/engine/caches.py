@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from productionservice import labels
 from productionservice.api import API_VERSION, PLURAL, ProductionService
 from productionservice.children import CHILDREN, Kind, Manifest
+from productionservice.children.references import Source
 from productionservice.engine.client import Resource
+from productionservice.engine.contents import SOURCES, Contents
 from productionservice.engine.parent import Parent
 from productionservice.engine.queue import Key
 from productionservice.engine.store import Group, Name, Store, name_of
 from productionservice.errors import OperatorError, Rejected, Unserved
-from productionservice.live import Live, applied_digest, owner_of
-from productionservice.plan import Action, Observed, Plan, Ref, ref_of
+from productionservice.live import DeploymentState, Live, applied_digest, owner_of
+from productionservice.plan import DEPLOYMENT, Action, Observed, Plan, Ref, ref_of
 from productionservice.status.pods import PodState, pod_state
 
 PARENTS = Resource(API_VERSION, PLURAL)
@@ -40,7 +42,42 @@ class Caches:
             kind: Store(functools.partial(Live.of, kind), child_groups) for kind in RESOURCES
         }
         self.pods: Store[PodState] = Store(_pod_state, child_groups)
+        self.contents: dict[str, Store[Contents]] = {kind: Store(Contents.of, _no_groups) for kind in SOURCES}
         self._unserved: dict[tuple[str, str | None], Unserved] = {}
+        self._sources: dict[Key, tuple[Source, ...]] = {}
+        self._referring: dict[tuple[str, Name], set[Key]] = {}
+
+    def refer(self, key: Key, sources: Collection[Source]) -> None:
+        """Note which Secrets and ConfigMaps a service refers to: it wants to know when they change."""
+        new = tuple(sorted(set(sources)))
+        old = self._sources.get(key, ())
+        if new == old:
+            return
+        for kind, name in old:
+            self._referring[kind, (key[0], name)].discard(key)
+        for kind, name in new:
+            self._referring.setdefault((kind, (key[0], name)), set()).add(key)
+        if new:
+            self._sources[key] = new
+        else:
+            del self._sources[key]
+
+    def referring(self, kind: str, name: Name) -> list[Key]:
+        """The services that refer to a Secret or ConfigMap."""
+        return sorted(self._referring.get((kind, name), ()))
+
+    def contents_of(self, namespace: str, sources: Collection[Source]) -> dict[Source, Contents] | None:
+        """Those of `sources` that exist. None where the operator may not look."""
+        unserved = self._unserved_in(namespace)
+        if any(kind in unserved for kind, _ in sources):
+            return None
+        found = {(kind, name): self.contents[kind].get((namespace, name)) for kind, name in sources}
+        return {source: contents for source, contents in found.items() if contents and not contents.leaving}
+
+    def restart_mark(self, key: Key) -> str:
+        """The mark on the pods of a service's Deployment, empty without one."""
+        found = [live.state for _, live in self.children[DEPLOYMENT].members(_groups(*key, "")[0])]
+        return next((state.restart_mark for state in found if isinstance(state, DeploymentState)), "")
 
     def serve(self, kind: str, namespace: str | None, error: OperatorError | None) -> None:
         """Note that a kind is served, or why it is not; in one namespace, or in all."""
@@ -76,7 +113,10 @@ class Caches:
         groups = _groups(*key, uid)
         children = [store.versions(group) for store in self.children.values() for group in groups]
         unserved = tuple(self._unserved) if self._unserved else ()
-        return hash((self.parents.version(key), unserved, *children, self.pods.versions(groups[0])))
+        sources = self._sources.get(key, ())
+        contents = [self.contents[kind].version((key[0], name)) for kind, name in sources]
+        pods = self.pods.versions(groups[0])
+        return hash((self.parents.version(key), unserved, sources, *contents, *children, pods))
 
     def take(self, ref: Ref, body: Manifest, manifest: Manifest) -> Live:
         """The answer to our own write, and whether it contains what was written."""
@@ -112,6 +152,8 @@ class Caches:
 
 
 def _why(kind: str, *, forbidden: bool) -> str:
+    if kind not in KINDS:
+        return f"the operator may not list and watch {SOURCES[kind].plural}: grant it with the chart's ClusterRole"
     known = KINDS[kind]
     name = f"{known.plural}.{known.group}" if known.group else known.plural
     if forbidden:
@@ -137,6 +179,10 @@ def _groups(namespace: str, name: str, uid: str) -> tuple[Group, Group]:
 
 def _pod_state(body: Mapping[str, Any], _before: PodState | None) -> PodState:
     return pod_state(body)
+
+
+def _no_groups(_body: Mapping[str, Any]) -> tuple[Group, ...]:
+    return ()
 
 
 def _own_uid(body: Mapping[str, Any]) -> tuple[Group, ...]:

@@ -49,13 +49,14 @@ class Resource:
     """True where the content is none of our business: the API server then sends metadata alone."""
 
     @property
-    def accept(self) -> str:
-        """Value of the Accept header for lists and watches."""
-        if not self.metadata_only:
-            return _JSON
-        # The server takes the first that fits: the list's form for a list, the object's for a watch.
-        forms = ("PartialObjectMetadataList", "PartialObjectMetadata")
-        return ",".join(f"{_JSON};as={form};g=meta.k8s.io;v=v1" for form in forms)
+    def accept_list(self) -> str:
+        """Value of the Accept header for a list."""
+        return f"{_JSON};as=PartialObjectMetadataList;g=meta.k8s.io;v=v1" if self.metadata_only else _JSON
+
+    @property
+    def accept_watch(self) -> str:
+        """Value of the Accept header for a watch."""
+        return f"{_JSON};as=PartialObjectMetadata;g=meta.k8s.io;v=v1" if self.metadata_only else _JSON
 
     def path(self, namespace: str | None = None, name: str = "", subresource: str = "") -> str:
         """URL path of an object, or of the collection without a name; all namespaces without one."""
@@ -124,9 +125,9 @@ class Client:
         """
         query = {"limit": str(PAGE), **({"labelSelector": selector} if selector else {})}
         while True:
-            page = await self._read(resource.path(namespace), query, resource.accept)
+            page = await self._read(resource.path(namespace), query, resource.accept_list)
             metadata = page["metadata"]
-            yield page["items"], metadata["resourceVersion"]
+            yield page["items"] or [], metadata["resourceVersion"]  # an empty list of metadata is null
             if not metadata.get("continue"):
                 return
             query["continue"] = metadata["continue"]
@@ -146,7 +147,7 @@ class Client:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=SILENCE_SECONDS)
         try:
             async with self._open(
-                _Call("WATCH", "GET", path, query, accept=resource.accept), timeout
+                _Call("WATCH", "GET", path, query, accept=resource.accept_watch), timeout
             ) as response:
                 async for line in _lines(response.content):
                     event = orjson.loads(line)

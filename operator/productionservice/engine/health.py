@@ -23,6 +23,9 @@ DEAD_SECONDS = 180.0
 class CannotListen(Exception):
     """The port is taken, or the address is not ours."""
 
+    setting = "HTTP_PORT"
+    """Which setting chooses the port."""
+
 
 class Health:
     """Ready: every cache is complete and every watch is alive. Leading is not needed: a standby is ready too."""

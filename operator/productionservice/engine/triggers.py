@@ -6,6 +6,7 @@ from typing import Any
 
 from productionservice.engine.caches import Caches
 from productionservice.engine.client import Body
+from productionservice.engine.contents import Contents
 from productionservice.engine.parent import Parent
 from productionservice.engine.queue import AsyncQueue, Lane
 from productionservice.engine.store import Delta
@@ -43,6 +44,12 @@ class Triggers:
         """A pod is new, changed or gone. Most changes of a pod do not concern us."""
         if delta.old is None or delta.new is None or delta.old.value != delta.new.value:
             self._wake(delta, "pod", POD_DEBOUNCE_SECONDS)
+
+    def contents(self, kind: str, delta: Delta[Contents]) -> None:
+        """A Secret or ConfigMap is new, changed or gone: services that refer to it want to know."""
+        if delta.old is None or delta.new is None or delta.old.value != delta.new.value:
+            for key in self._caches.referring(kind, delta.name):
+                self._queue.add(key, self._lane(), trigger="reference")
 
     def resync(self) -> None:
         """Look at everything, when there is nothing better to do."""

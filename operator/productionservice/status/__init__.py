@@ -8,13 +8,15 @@ from typing import Any
 
 from productionservice.api.v1alpha1 import ProductionService
 from productionservice.availability import problems
+from productionservice.children.references import Missing
 from productionservice.contract import service_url
 from productionservice.effective import Effective
 from productionservice.errors import InvalidSpec
-from productionservice.live import DeploymentState
+from productionservice.live import DeploymentState, Live
+from productionservice.pause import Pause
 from productionservice.plan import DEPLOYMENT, Action, Applied
 from productionservice.status import applied as applied_condition
-from productionservice.status import available, ready, rolled_out
+from productionservice.status import available, paused, ready, referenced, rolled_out
 from productionservice.status.conditions import ACCEPTED, done, needs_someone, stamp
 from productionservice.status.inputs import StatusInput
 from productionservice.status.pods import PodState
@@ -31,24 +33,30 @@ def compute_status(
     pods: Sequence[PodState],
     previous: Mapping[str, Any],
     now: datetime,
+    missing: tuple[Missing, ...] | None = (),
+    pause: Pause | None = None,
 ) -> dict[str, Any]:
     """The whole status in JSON form. Equal inputs give an equal status whatever `now` is, except where a
     condition's status changed.
 
-    `previous` is the status that the API server has: only its transition times are used.
+    `previous` is the status that the API server has: only its transition times are used. `missing` and `pause`
+    as in StatusInput.
     """
-    given = StatusInput(service, effective, applied, _deployment(applied), pods)
-    findings = [
+    given = StatusInput(service, effective, applied, _deployment(service, applied), pods, missing, pause)
+    found = [
         done(ACCEPTED, Reason.ACCEPTED, "the spec is valid"),
+        referenced.evaluate(given),
         applied_condition.evaluate(given),
         available.evaluate(given),
         rolled_out.evaluate(given),
     ]
+    findings = [finding for finding in found if finding is not None]
+    beside = [finding for finding in (paused.evaluate(given),) if finding is not None]
     generation = service.metadata.generation
     return {
         "observedGeneration": generation,
         "conditions": stamp(
-            [ready.summarise(findings), *findings],
+            [ready.summarise(findings), *findings, *beside],
             previous.get("conditions") or [],
             generation=generation,
             now=now,
@@ -80,7 +88,7 @@ def invalid_status(
     }
 
 
-def _deployment(applied: Applied) -> DeploymentState | None:
+def _deployment(service: ProductionService, applied: Applied) -> DeploymentState | None:
     """From the newest live Deployment of the pass: its replicas may have been a change of their own.
 
     Somebody else's Deployment says nothing about this service.
@@ -89,10 +97,14 @@ def _deployment(applied: Applied) -> DeploymentState | None:
         result.live.state
         for result in applied.results
         if result.change.ref.kind == DEPLOYMENT
-        and result.change.action is not Action.SKIPPED
         and result.live is not None
+        and (result.change.action is not Action.SKIPPED or _controls(service, result.live))
     ]
     return found[-1] if found else None
+
+
+def _controls(service: ProductionService, live: Live) -> bool:
+    return live.owner is not None and live.owner.uid == service.metadata.uid
 
 
 def _running(pods: Sequence[PodState]) -> list[str]:

@@ -11,7 +11,8 @@ from productionservice.api.v1alpha1 import ConditionStatus
 from productionservice.status.reasons import Reason
 
 READY, ACCEPTED, APPLIED, AVAILABLE, ROLLED_OUT = "Ready", "Accepted", "Applied", "Available", "RolledOut"
-ORDER = (READY, ACCEPTED, APPLIED, AVAILABLE, ROLLED_OUT)
+REFERENCES_READY, PAUSED = "ReferencesReady", "Paused"
+ORDER = (READY, ACCEPTED, REFERENCES_READY, APPLIED, AVAILABLE, ROLLED_OUT, PAUSED)
 """Ready first: it is what people look for."""
 
 MESSAGE_LIMIT = 1024

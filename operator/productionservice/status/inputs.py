@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from productionservice.api.v1alpha1 import ProductionService
+from productionservice.children.references import Missing
 from productionservice.effective import Effective
 from productionservice.live import DeploymentState
+from productionservice.pause import Pause
 from productionservice.plan import Applied
 from productionservice.status.pods import PodState
 
@@ -21,3 +23,7 @@ class StatusInput:
     applied: Applied
     deployment: DeploymentState | None
     pods: Sequence[PodState]
+    missing: tuple[Missing, ...] | None = ()
+    """What the spec refers to and is not there; None where the operator may not look."""
+    pause: Pause | None = None
+    """The pause that the annotation asks for, ended or not."""

@@ -17,7 +17,7 @@ from productionservice.children.quantity import amount, canonical
 from productionservice.names import volume_name
 from tests.support.builders import children, container, make_service, rendered
 
-NOT_A_KIND = {"context", "pod", "quantity"}
+NOT_A_KIND = {"context", "pod", "quantity", "references"}
 
 
 def test_each_kind_has_its_module_with_one_builder() -> None:
