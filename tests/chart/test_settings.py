@@ -18,6 +18,7 @@ NOT_IN_THE_CHART = {
     "identity": "unique by itself",
     "http_host": "all addresses of the pod",
     "http_port": "fixed, as Service, probes and NetworkPolicy name it",
+    "webhook_port": "fixed, as Service and NetworkPolicy name it",
     "kubeconfig": "outside of a cluster only",
     "api_host": "from the kubelet",
 }
@@ -32,8 +33,10 @@ def test_every_setting_is_in_the_chart_or_left_out_on_purpose() -> None:
 def test_the_charts_defaults_are_the_operators() -> None:
     given = OperatorConfig.from_environment(environment(render()))
     default = OperatorConfig.from_environment({})
+    # Outside of a cluster there is no certificate, and so no webhook.
+    different = {"identity", "webhook_certificates"}
 
-    assert given.model_dump(exclude={"identity"}) == default.model_dump(exclude={"identity"})
+    assert given.model_dump(exclude=different) == default.model_dump(exclude=different)
 
 
 def test_the_operator_understands_odd_values() -> None:
@@ -42,13 +45,15 @@ def test_the_operator_understands_odd_values() -> None:
     assert config.namespaces == ("shop", "web")
     assert config.log_level == "debug"
     assert (config.dns_namespace, dict(config.dns_labels)) == ("dns", {"app": "dns", "tier": "infra"})
+    assert config.zones == 3
 
 
-def test_the_probed_port_is_the_operators() -> None:
+def test_the_ports_are_the_operators() -> None:
     (container,) = pod_spec(render())["containers"]
 
     assert container["ports"] == [
-        {"name": "http", "containerPort": OperatorConfig.model_fields["http_port"].default}
+        {"name": "http", "containerPort": OperatorConfig.model_fields["http_port"].default},
+        {"name": "webhook", "containerPort": OperatorConfig.model_fields["webhook_port"].default},
     ]
     assert {
         container[f"{probe}Probe"]["httpGet"]["port"] for probe in ("startup", "readiness", "liveness")

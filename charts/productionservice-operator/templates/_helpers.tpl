@@ -42,6 +42,11 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- if eq .Values.image.tag "latest" -}}
 {{- fail "image.tag: 'latest' does not say what runs; write a version such as v0.1.0, or leave it empty for the chart's own" -}}
 {{- end -}}
+{{- with .Values.admission.webhook.certificate -}}
+{{- if and (eq .source "Secret") (not (and .secretName .caBundle)) -}}
+{{- fail "admission.webhook.certificate: source Secret needs the Secret's name and who signed its certificate; write secretName and caBundle" -}}
+{{- end -}}
+{{- end -}}
 {{- range $label := list "app.kubernetes.io/name" "app.kubernetes.io/instance" -}}
 {{- if hasKey $.Values.podLabels $label -}}
 {{- fail (printf "podLabels: %s is what the pods are selected by; write another label" $label) -}}

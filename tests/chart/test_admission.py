@@ -1,0 +1,135 @@
+"""Policies and webhook in the chart: each can be switched off, none can hold up a delete, and certificates fit."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+from cryptography import x509
+
+from productionservice.admission.server import PATH
+from tests.chart.rendering import NAME, NAMESPACE, Json, environment, of_kind, only, pod_spec, render
+
+pytestmark = pytest.mark.api  # needs Helm, which is built with the cluster's other tools
+
+POLICIES = ("pause", "annotations", "environment", "podCreators", "secretReaders", "images", "sizes")
+MODES = ("Deny", "Warn", "Disabled")
+
+
+def with_policies(mode: str) -> list[Json]:
+    return render({"admission": {"policies": {policy: {"mode": mode} for policy in POLICIES}}})
+
+
+def webhook(manifests: list[Json]) -> Json:
+    found: Json = only(manifests, "ValidatingWebhookConfiguration")["webhooks"][0]
+    return found
+
+
+def certificate(encoded: str) -> x509.Certificate:
+    return x509.load_pem_x509_certificate(base64.b64decode(encoded))
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_each_policy_can_refuse_warn_or_be_off(mode: str) -> None:
+    manifests = with_policies(mode)
+    policies = of_kind(manifests, "ValidatingAdmissionPolicy")
+    bindings = of_kind(manifests, "ValidatingAdmissionPolicyBinding")
+
+    assert len(policies) == len(bindings) == (0 if mode == "Disabled" else len(POLICIES))
+    assert all(binding["spec"]["validationActions"] == [mode] for binding in bindings)
+    assert {b["spec"]["policyName"] for b in bindings} == {p["metadata"]["name"] for p in policies}
+
+
+def test_nothing_is_asked_about_deletes_status_or_the_systems_own_namespaces() -> None:
+    manifests = with_policies("Deny")
+    asked = [policy["spec"] for policy in of_kind(manifests, "ValidatingAdmissionPolicy")]
+    matched = [(spec["matchConstraints"], spec["matchConditions"]) for spec in asked]
+    own = webhook(manifests)
+    matched.append(({**own, "resourceRules": own["rules"]}, own["matchConditions"]))
+
+    for constraints, conditions in matched:
+        (rule,) = constraints["resourceRules"]
+        assert rule["operations"] == ["CREATE", "UPDATE"]
+        assert rule["resources"] == ["productionservices"]
+        assert conditions[0]["expression"] == "!has(object.metadata.deletionTimestamp)"
+        (excluded,) = constraints["namespaceSelector"]["matchExpressions"]
+        assert excluded == {
+            "key": "kubernetes.io/metadata.name",
+            "operator": "NotIn",
+            "values": ["kube-system", NAMESPACE],
+        }
+
+
+def test_the_webhook_cannot_keep_anybody_from_writing() -> None:
+    own = webhook(render())
+
+    assert own["failurePolicy"] == "Ignore"
+    assert own["sideEffects"] == "None"
+    assert own["timeoutSeconds"] <= 5
+
+
+def test_the_api_server_calls_what_the_operator_serves() -> None:
+    manifests = render()
+    service = webhook(manifests)["clientConfig"]["service"]
+    (port,) = next(
+        m["spec"]["ports"] for m in of_kind(manifests, "Service") if m["metadata"]["name"] == service["name"]
+    )
+    (container,) = pod_spec(manifests)["containers"]
+    (listening,) = [p for p in container["ports"] if p["name"] == port["targetPort"]]
+    ingress = only(manifests, "NetworkPolicy")["spec"]["ingress"]
+
+    assert service["path"] == PATH
+    assert service["port"] == port["port"]
+    assert {"ports": [{"protocol": "TCP", "port": listening["containerPort"]}]} in ingress
+    (mount,) = container["volumeMounts"]
+    assert mount["mountPath"] == environment(manifests)["PRODUCTIONSERVICE_OPERATOR_WEBHOOK_CERTIFICATES"]
+
+
+def test_the_charts_certificate_is_for_its_service_and_pods_never_see_the_authoritys_key() -> None:
+    manifests = render()
+    secrets = {m["metadata"]["name"]: m["data"] for m in of_kind(manifests, "Secret")}
+    authority, served = secrets[f"{NAME}-webhook-ca"], secrets[f"{NAME}-webhook"]
+    leaf = certificate(served["tls.crt"])
+    names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    bundle = webhook(manifests)["clientConfig"]["caBundle"]
+    (volume,) = pod_spec(manifests)["volumes"]
+
+    leaf.verify_directly_issued_by(certificate(bundle))
+    assert names.get_values_for_type(x509.DNSName) == [f"{NAME}-webhook.{NAMESPACE}.svc"]
+    assert bundle == authority["tls.crt"] == served["ca.crt"]
+    assert volume["secret"]["secretName"] == f"{NAME}-webhook"
+    assert [item["key"] for item in volume["secret"]["items"]] == ["tls.crt", "tls.key"]
+
+
+@pytest.mark.parametrize(
+    ("issuer", "named"),
+    [({}, f"{NAME}-webhook"), ({"kind": "ClusterIssuer", "name": "internal"}, "internal")],
+)
+def test_cert_manager_makes_the_certificate_and_brings_its_authority(issuer: Json, named: str) -> None:
+    manifests = render(
+        {"admission": {"webhook": {"certificate": {"source": "CertManager", "issuerRef": issuer}}}}
+    )
+    made = only(manifests, "Certificate")
+    configuration = only(manifests, "ValidatingWebhookConfiguration")
+    (volume,) = pod_spec(manifests)["volumes"]
+
+    assert of_kind(manifests, "Secret") == []
+    assert len(of_kind(manifests, "Issuer")) == (0 if issuer else 1)
+    assert made["spec"]["issuerRef"]["name"] == named
+    assert made["spec"]["dnsNames"] == [f"{NAME}-webhook.{NAMESPACE}.svc"]
+    assert volume["secret"]["secretName"] == made["spec"]["secretName"]
+    reference = f"{NAMESPACE}/{made['metadata']['name']}"
+    assert configuration["metadata"]["annotations"] == {"cert-manager.io/inject-ca-from": reference}
+    assert "caBundle" not in configuration["webhooks"][0]["clientConfig"]
+
+
+def test_without_the_webhook_nothing_of_it_is_left() -> None:
+    manifests = render({"admission": {"webhook": {"enabled": False}}})
+    spec = pod_spec(manifests)
+
+    assert of_kind(manifests, "ValidatingWebhookConfiguration") == of_kind(manifests, "Secret") == []
+    assert "volumes" not in spec
+    assert "webhook" not in str(spec)
+    assert 9443 not in [
+        p["port"] for rule in only(manifests, "NetworkPolicy")["spec"]["ingress"] for p in rule["ports"]
+    ]
