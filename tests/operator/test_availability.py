@@ -39,6 +39,58 @@ SMALL = st.fixed_dictionaries(
 """Every combination of replicas, budget and zones that a small service can have."""
 
 
+WARNED: list[tuple[dict[str, Any], str, str]] = [
+    (
+        {"replicas": {"min": 1}},
+        "spec.replicas.min",
+        "one pod in production: a drain interrupts the service; write 2 or more",
+    ),
+    (
+        {"replicas": {"max": 2}},
+        "spec.replicas.max",
+        "2 is fewer than production's default of 3 pods; write spec.replicas.min if that is meant",
+    ),
+    (
+        {"availability": {"maxUnavailable": 2}},
+        "spec.availability.maxUnavailable",
+        "2 of 3 pods would lose the majority; 1 is used, so write that, or more pods",
+    ),
+    (
+        {"availability": {"zones": "Ignored"}},
+        "spec.availability.zones",
+        "Ignored: all 3 pods may run in one zone, and a lost zone then leaves 0 of 3; write Preferred",
+    ),
+    (
+        {"environment": "development", "availability": {"zones": "Required"}},
+        "spec.availability.zones",
+        "Required: one pod is in one zone whatever is written here, and that zone lost leaves 0 of 1; "
+        "write 2 or more in spec.replicas.min",
+    ),
+    (
+        {"shutdown": {"propagationSeconds": 0}},
+        "spec.shutdown.propagationSeconds",
+        "0: a leaving pod stops before the cluster has heard of it, so every rollout and drain loses requests; "
+        "write 5",
+    ),
+    (
+        {"shutdown": {"drainSeconds": 900, "maxSeconds": 1000}},
+        "spec.shutdown.drainSeconds",
+        "900: a drain would wait 915 s for each pod, and a cluster autoscaler takes the node after 600 s; "
+        "write 585 or less",
+    ),
+    (
+        {
+            "replicas": {"min": 2, "max": 6},
+            "resources": {"requests": {"cpu": "500m"}, "limits": {"cpu": "0.6"}},
+        },
+        "spec.replicas.cpuPercent",
+        "70: while a drain takes 1 of 2 pods the others need 140 % of their CPU request, and "
+        "resources.limits.cpu gives 120 %; write 60 or less, or a higher limit",
+    ),
+]
+"""Each warning: a spec that earns it, the field that it names, and its words."""
+
+
 def warnings(zones: int | None = None, **spec: Any) -> dict[str, str]:
     parsed = make_service(**spec).spec
     return {found.field: found.message for found in problems(parsed, compute_effective(parsed), zones)}
@@ -59,59 +111,7 @@ def test_the_defaults_are_nothing_to_warn_of(spec: dict[str, Any]) -> None:
     assert warnings(**spec) == {}
 
 
-@pytest.mark.parametrize(
-    ("spec", "field", "message"),
-    [
-        (
-            {"replicas": {"min": 1}},
-            "spec.replicas.min",
-            "one pod in production: a drain interrupts the service; write 2 or more",
-        ),
-        (
-            {"replicas": {"max": 2}},
-            "spec.replicas.max",
-            "2 is fewer than production's default of 3 pods; write spec.replicas.min if that is meant",
-        ),
-        (
-            {"availability": {"maxUnavailable": 2}},
-            "spec.availability.maxUnavailable",
-            "2 of 3 pods would lose the majority; 1 is used, so write that, or more pods",
-        ),
-        (
-            {"availability": {"zones": "Ignored"}},
-            "spec.availability.zones",
-            "Ignored: all 3 pods may run in one zone, and a lost zone then leaves 0 of 3; write Preferred",
-        ),
-        (
-            {"environment": "development", "availability": {"zones": "Required"}},
-            "spec.availability.zones",
-            "Required: one pod is in one zone whatever is written here, and that zone lost leaves 0 of 1; "
-            "write 2 or more in spec.replicas.min",
-        ),
-        (
-            {"shutdown": {"propagationSeconds": 0}},
-            "spec.shutdown.propagationSeconds",
-            "0: a leaving pod stops before the cluster has heard of it, so every rollout and drain loses requests; "
-            "write 5",
-        ),
-        (
-            {"shutdown": {"drainSeconds": 900, "maxSeconds": 1000}},
-            "spec.shutdown.drainSeconds",
-            "900: a drain would wait 915 s for each pod, and a cluster autoscaler takes the node after 600 s; "
-            "write 585 or less",
-        ),
-        (
-            {
-                "replicas": {"min": 2, "max": 6},
-                "resources": {"requests": {"cpu": "500m"}, "limits": {"cpu": "0.6"}},
-            },
-            "spec.replicas.cpuPercent",
-            "70: while a drain takes 1 of 2 pods the others need 140 % of their CPU request, and "
-            "resources.limits.cpu gives 120 %; write 60 or less, or a higher limit",
-        ),
-    ],
-    ids=lambda value: value if isinstance(value, str) and value.startswith("spec.") else "",
-)
+@pytest.mark.parametrize(("spec", "field", "message"), WARNED, ids=[field for _, field, _ in WARNED])
 def test_what_works_but_should_not_be_so_is_said_in_words(
     spec: dict[str, Any], field: str, message: str
 ) -> None:

@@ -50,12 +50,12 @@ def _missing(service: ProductionService, world: World) -> Iterator[str]:
     namespace = service.metadata.namespace
     known = world.keys_of(namespace, {reference.source for reference in references(service.spec)})
     for gap in missing(service.spec, known) if known is not None else ():
-        reference = gap.reference
-        what = f"key '{reference.key}' in it" if gap.only_key else f"{reference.kind} '{reference.name}'"
-        yield (
-            f"spec.{reference.field}: there is no {what} in namespace {namespace} yet, and no pod starts without; "
-            f"create it, or write what there is ({reference.kind} {reference.name})"
-        )
+        kind, name, key = gap.reference.kind, gap.reference.name, gap.reference.key
+        if gap.only_key:
+            what, advice = f"{kind} '{name}' in namespace {namespace} has no key '{key}'", "a key"
+        else:
+            what, advice = f"there is no {kind} '{name}' in namespace {namespace}", "the name of one"
+        yield f"spec.{gap.reference.field}: {what} yet, and pods need it; create it, or write {advice} that there is"
 
 
 def _strangers(service: ProductionService, world: World) -> Iterator[str]:

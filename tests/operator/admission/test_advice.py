@@ -72,13 +72,13 @@ def test_the_number_of_zones_is_taken_into_account() -> None:
     [
         (
             {},
-            "spec.env PASSWORD: there is no Secret 'db' in namespace shop yet, and no pod starts without; create "
-            "it, or write what there is (Secret db)",
+            "spec.env PASSWORD: there is no Secret 'db' in namespace shop yet, and pods need it; create it, or write "
+            "the name of one that there is",
         ),
         (
             {SECRET: frozenset({"user"})},
-            "spec.env PASSWORD: there is no key 'password' in it in namespace shop yet, and no pod starts without; "
-            "create it, or write what there is (Secret db)",
+            "spec.env PASSWORD: Secret 'db' in namespace shop has no key 'password' yet, and pods need it; create "
+            "it, or write a key that there is",
         ),
     ],
     ids=["object", "key"],
