@@ -43,11 +43,6 @@ class Outlook:
         """Pods that serve while drains take as many as they may, whether a rollout is under way or not."""
         return self.pods - self.at_once
 
-    @property
-    def rounds(self) -> int:
-        """Times that a drain of all its nodes has to wait for replacements."""
-        return ceil(self.pods / self.at_once)
-
     def zone_leaves(self, zones: int) -> int:
         """Pods that stay when the fullest of `zones` zones is lost, if pods are spread evenly over them."""
         return self.pods - ceil(self.pods / zones)
@@ -68,8 +63,9 @@ def explain(spec: Spec, effective: Effective, zones: int | None = None) -> str:
     """What would happen, in one sentence. `zones`: in how many the cluster has nodes, None when nobody knows."""
     seen = outlook(spec, effective)
     return (
-        f"with {_pods(seen.pods)}, a node drained during a rollout leaves {seen.drain_leaves} of {seen.pods} and "
-        f"waits at most {seen.leaving_seconds} s a pod, then up to {seen.starting_seconds} s for its replacement; "
+        f"with {_pods(seen.pods)}, and {seen.surge} more during a rollout, a node drained then leaves "
+        f"{seen.drain_leaves} of {seen.pods} and waits at most {seen.leaving_seconds} s a pod, then up to "
+        f"{seen.starting_seconds} s for its replacement; "
         f"a lost zone leaves {_zone_lost(seen, effective.zones, zones)}"
     )
 

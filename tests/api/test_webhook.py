@@ -170,7 +170,7 @@ def test_kubectl_prints_what_would_happen(serving: Serving) -> None:
 
     assert ONE_POD in said
     assert "Warning: spec.availability.zones: Required: all nodes are in 1 zone" in said
-    assert "Warning: what to expect: with 1 pod, a node drained during a rollout leaves 0 of 1" in said
+    assert "Warning: what to expect: with 1 pod, and 1 more during a rollout, a node drained then leaves 0 of 1" in said
     assert "created (server dry run)" in said
 
 

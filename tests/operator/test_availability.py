@@ -130,13 +130,15 @@ def test_required_zones_on_nodes_of_one_zone_spread_nothing() -> None:
 
 def test_what_would_happen_is_one_sentence() -> None:
     assert said() == (
-        "with 3 pods, a node drained during a rollout leaves 2 of 3 and waits at most 35 s a pod, then up to 60 s "
-        "for its replacement; a lost zone leaves 1 of 3 if there are two zones and they have room"
+        "with 3 pods, and 1 more during a rollout, a node drained then leaves 2 of 3 and waits at most 35 s a pod, "
+        "then up to 60 s for its replacement; a lost zone leaves 1 of 3 if there are two zones and they have room"
     )
     assert said(zones=3, availability={"zones": "Required"}).endswith("a lost zone leaves 2 of 3")
     assert said(zones=3, availability={"zones": "Ignored"}).endswith("a lost zone leaves perhaps 0 of 3")
     assert said(zones=1).endswith("a lost zone leaves 0 of 3")
-    assert said(replicas={"min": 1}).startswith("with 1 pod, a node drained during a rollout leaves 0 of 1 ")
+    assert said(replicas={"min": 1}).startswith(
+        "with 1 pod, and 1 more during a rollout, a node drained then leaves 0 of 1 "
+    )
 
 
 def test_following_the_advice_ends_the_warning() -> None:
@@ -170,7 +172,6 @@ def test_no_combination_ever_blocks_a_drain(spec: dict[str, Any]) -> None:
     assert allowed >= 1
     assert budget["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
     assert seen.drain_leaves == serving - allowed
-    assert seen.rounds * allowed >= seen.pods > (seen.rounds - 1) * allowed
 
 
 @given(spec=SMALL)
@@ -214,4 +215,4 @@ def test_every_message_names_a_field_of_the_spec_and_fits_the_api_servers_limit(
         assert first in Spec.model_json_schema()["properties"]
         assert "write " in problem.message
         assert len(f"{problem.field}: {problem.message}") <= LONGEST
-    assert len(explain(parsed, effective, zones)) <= LONGEST
+    assert len(f"what to expect: {explain(parsed, effective, zones)}") <= LONGEST

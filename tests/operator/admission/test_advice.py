@@ -55,8 +55,8 @@ def test_nothing_is_said_of_a_service_that_is_as_it_should_be() -> None:
 def test_a_risk_is_named_with_what_to_expect_of_the_whole() -> None:
     assert warnings(replicas={"min": 1}) == [
         "spec.replicas.min: one pod in production: a drain interrupts the service; write 2 or more",
-        "what to expect: with 1 pod, a node drained during a rollout leaves 0 of 1 and waits at most 35 s a pod, "
-        "then up to 60 s for its replacement; a lost zone leaves 0 of 1",
+        "what to expect: with 1 pod, and 1 more during a rollout, a node drained then leaves 0 of 1 and waits at "
+        "most 35 s a pod, then up to 60 s for its replacement; a lost zone leaves 0 of 1",
     ]
 
 
