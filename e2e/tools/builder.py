@@ -72,9 +72,9 @@ def _build(family: Family, target: Path, title: str) -> None:
     # One build at a time: a second one would only take cores and memory from the first.
     with locked("go.lock"), step(title):
         for output, packages in _outputs(family, target).items():
-            command = [_go(), "build", *family.flags, "-o", output, *packages]
+            command = [go(), "build", *family.flags, "-o", output, *packages]
             finished = subprocess.run(
-                command, cwd=family.folder, env=_go_environment(), capture_output=True, text=True, check=False
+                command, cwd=family.folder, env=go_environment(), capture_output=True, text=True, check=False
             )
             if finished.returncode:
                 shown = "\n".join(finished.stderr.strip().splitlines()[-20:])
@@ -96,7 +96,7 @@ def _outputs(family: Family, target: Path) -> dict[str, list[str]]:
     return outputs
 
 
-def _go_environment() -> dict[str, str]:
+def go_environment() -> dict[str, str]:
     """Settings that make a build the same on every machine, whatever the user has set."""
     return {
         **os.environ,
@@ -110,7 +110,7 @@ def _go_environment() -> dict[str, str]:
 
 
 @cache
-def _go() -> str:
+def go() -> str:
     """The machine's Go when it is new enough, else the pinned wheel's."""
     found = shutil.which("go")
     if found and _go_version(found) >= _OLDEST_GO:

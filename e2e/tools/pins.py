@@ -17,10 +17,14 @@ MODULES = Path(__file__).parent
 
 def pinned(family: str, module: str) -> str:
     """Version of `module` in the family's go.mod, for example `v1.36.3`."""
-    text = (MODULES / family / "go.mod").read_text()
-    found = re.search(rf"^\s*(?:require )?{re.escape(module)} (v\S+)", text, re.MULTILINE)
+    return pinned_in(MODULES / family / "go.mod", module)
+
+
+def pinned_in(file: Path, module: str) -> str:
+    """Version of `module` in a go.mod."""
+    found = re.search(rf"^\s*(?:require )?{re.escape(module)} (v\S+)", file.read_text(), re.MULTILINE)
     if not found:
-        raise LookupError(f"{module} is not in {MODULES / family / 'go.mod'}")
+        raise LookupError(f"{module} is not in {file}")
     return found[1]
 
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 PREFIX = "PRODUCTIONSERVICE_OPERATOR_"
 _LISTS = frozenset({"namespaces"})
+_PAIRS = frozenset({"dns_labels", "monitor_labels"})
 _NAME = re.compile(r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
 
 
@@ -56,6 +57,10 @@ class OperatorConfig(BaseModel):
     """Namespace of the cluster's DNS pods; services may always talk to them."""
     dns_labels: Mapping[str, str] = Field(default_factory=lambda: {"k8s-app": "kube-dns"})
     """Labels of the cluster's DNS pods, as `key=value,key=value`."""
+    monitoring_namespace: str = "monitoring"
+    """Namespace from which Prometheus scrapes."""
+    monitor_labels: Mapping[str, str] = Field(default_factory=dict)
+    """Labels on each ServiceMonitor, as `key=value,key=value`, for a Prometheus that selects by them."""
     kubeconfig: Path | None = None
     """Kubeconfig to log in with. Default: KUBECONFIG, else the pod's service account."""
     api_host: str = ""
@@ -82,8 +87,8 @@ class OperatorConfig(BaseModel):
             values["kubeconfig"] = env["KUBECONFIG"]
         for name in _LISTS & values.keys():
             values[name] = tuple(part.strip() for part in values[name].split(",") if part.strip())
-        if "dns_labels" in values:
-            values["dns_labels"] = _pairs(f"{PREFIX}DNS_LABELS", values["dns_labels"])
+        for name in _PAIRS & values.keys():
+            values[name] = _pairs(f"{PREFIX}{name.upper()}", values[name])
         try:
             return cls.model_validate(values)
         except ValidationError as error:

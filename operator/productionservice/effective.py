@@ -127,6 +127,12 @@ def _contradictions(spec: Spec) -> list[str]:
         faults.append("spec.image: has neither tag nor digest: write one of them")
     if spec.image.tag == "latest":
         faults.append("spec.image.tag: latest means another image tomorrow: write the tag of one build")
+    scraped = spec.observability.metrics.port
+    if scraped not in {None, spec.port, spec.admin_port}:
+        faults.append(
+            f"spec.observability.metrics.port: the container listens on {spec.port} (port) and {spec.admin_port} "
+            f"(adminPort), not on {scraped}: write one of them"
+        )
     low, high = spec.replicas.min, spec.replicas.max
     if low is not None and high is not None and low > high:
         faults.append(f"spec.replicas: min {low} is more than max {high}: write a max of {low} or more")

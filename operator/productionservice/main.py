@@ -63,7 +63,10 @@ class Operator:
             client, caches, self.triggers, namespaces=config.namespaces, seconds=config.resync_seconds
         )
         self._recorder = Recorder(client, config.identity)
-        context = BuildContext(dns_namespace=config.dns_namespace, dns_labels=dict(config.dns_labels))
+        context = BuildContext(
+            dns_namespace=config.dns_namespace, dns_labels=dict(config.dns_labels),
+            monitoring_namespace=config.monitoring_namespace, monitor_labels=dict(config.monitor_labels),
+        )  # fmt: skip
         self._workers = Workers(queue, Reconciler(client, caches, self._recorder, context), config.workers)
         self._elector = LeaderElector(
             client, namespace=config.lease_namespace, name=config.lease_name, identity=config.identity

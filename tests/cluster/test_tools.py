@@ -148,9 +148,9 @@ def test_machine_s_own_go_is_used_when_new_enough(tmp_path: Path, monkeypatch: p
     choices = {}
     for version in ("go1.26.0", "go1.27rc1", "go1.25.9", "devel"):
         program = fake.says(version)
-        builder._go.cache_clear()
-        choices[version] = builder._go() == program
-    builder._go.cache_clear()
+        builder.go.cache_clear()
+        choices[version] = builder.go() == program
+    builder.go.cache_clear()
 
     assert choices == {"go1.26.0": True, "go1.27rc1": True, "go1.25.9": False, "devel": False}
 

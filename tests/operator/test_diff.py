@@ -175,7 +175,8 @@ def test_a_port_added_to_the_service_or_changed_is_drift() -> None:
 
 
 def test_rules_in_a_policy_that_has_none_are_drift() -> None:
-    closed = children(make_service())["NetworkPolicy"]
+    unwatched = {"metrics": {"monitor": "Off"}}
+    closed = children(make_service(observability=unwatched))["NetworkPolicy"]
 
     assert "ingress" not in closed["spec"]
     assert drift(closed, edited(closed, "spec", "ingress", value=[{}])) == ["spec.ingress: not wanted"]

@@ -52,6 +52,7 @@ def test_everything_is_created_in_apply_order() -> None:
         ("configured", "Deployment", replicas),
         ("created", "PodDisruptionBudget", main),
         ("created", "HorizontalPodAutoscaler", main),
+        ("created", "ServiceMonitor", main),
     ]
     assert all(change.uid is None for change in plan.changes)
 

@@ -22,7 +22,14 @@ from tests.support.builders import IMAGE, UID
 KEY = ("shop", "catalog")
 CREATES = [
     f"create {kind} catalog"
-    for kind in ("ServiceAccount", "NetworkPolicy", "Service", "Deployment", "PodDisruptionBudget")
+    for kind in (
+        "ServiceAccount",
+        "NetworkPolicy",
+        "Service",
+        "Deployment",
+        "PodDisruptionBudget",
+        "ServiceMonitor",
+    )
 ]
 STATUS = "apply status catalog"
 
@@ -74,7 +81,7 @@ async def test_a_new_service_gets_its_children_in_order_then_one_status(world: P
     assert await world.reconcile(KEY) is None
 
     # The number of pods has a field manager, and so a write, of its own.
-    assert world.cluster.writes() == [*CREATES[:4], "apply Deployment catalog", CREATES[4], STATUS]
+    assert world.cluster.writes() == [*CREATES[:4], "apply Deployment catalog", *CREATES[4:], STATUS]
     assert [note.reason for note in world.told] == ["Created", "Configured", "Starting"]
     assert world.condition("Applied")["status"] == "True"
 
@@ -328,13 +335,31 @@ async def test_a_child_of_a_kind_that_may_not_be_listed_keeps_nothing_else_back(
     world.caches.serve("PodDisruptionBudget", None, Rejected("forbidden", status=403))
 
     assert await world.reconcile(KEY) is None
-    assert world.cluster.writes() == [*CREATES[:4], "apply Deployment catalog", STATUS]
+    assert world.cluster.writes() == [*CREATES[:4], "apply Deployment catalog", CREATES[5], STATUS]
     assert world.condition("Applied")["reason"] == "Forbidden"
     assert "poddisruptionbudgets.policy" in world.condition("Applied")["message"]
 
     world.caches.serve("PodDisruptionBudget", None, None)
     await world.reconcile(KEY)
     assert world.condition("Applied")["status"] == "True"
+
+
+@pytest.mark.parametrize(("monitor", "ready"), [("Auto", "Starting"), ("Required", "CRDNotInstalled")])
+async def test_an_optional_kind_that_is_absent_has_its_own_condition(
+    world: Pass, monitor: str, ready: str
+) -> None:
+    world.caches.serve("ServiceMonitor", None, NotFound("404"))
+    world.edit(observability={"metrics": {"monitor": monitor}}, replicas={"min": 2, "max": 4})
+    await world.reconcile(KEY)
+
+    assert world.condition("Applied")["status"] == "True"
+    assert world.condition("MonitoringReady")["reason"] == "CRDNotInstalled"
+    assert "servicemonitors.monitoring.coreos.com" in world.condition("MonitoringReady")["message"]
+    assert world.condition("Ready")["reason"] == ready
+
+    world.edit(observability={"metrics": {"monitor": monitor}}, replicas={"min": 2})
+    await world.reconcile(KEY)
+    assert "delete HorizontalPodAutoscaler catalog" in world.cluster.writes(), "it keeps no deletion back"
 
 
 @pytest.mark.parametrize(

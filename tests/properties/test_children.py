@@ -68,7 +68,7 @@ def test_selectors_depend_on_the_name_alone(name: str, one: dict[str, Any], othe
         ]
 
     assert selectors(one) == selectors(other)
-    assert len(selectors(one)) == 4  # NetworkPolicy, Service, Deployment, PodDisruptionBudget
+    assert len(selectors(one)) == 5  # NetworkPolicy, Service, Deployment, PodDisruptionBudget, ServiceMonitor
 
 
 @given(names, specs)

@@ -59,6 +59,8 @@ _OTHER = {
     "network.allowTo[].protocol": "UDP",
     "env[].valueFrom.fieldRef.fieldPath": "status.hostIP",
     "mounts[].onChange": "Reload",
+    "observability.metrics.monitor": "Off",
+    "observability.metrics.port": 8080,
     "shutdown.maxSeconds": 11,
 }
 """Where another value cannot be made from the one that is there."""

@@ -16,6 +16,7 @@ from productionservice.api.container import EnvVar, Image, Mount, OnChange, Scra
 from productionservice.api.markers import CelRule, ListKey
 from productionservice.api.model import HttpPath, Model, Port, Quantity, Word, ZoneSpread
 from productionservice.api.network import EgressPeer, IngressPeer, Network, Protocol
+from productionservice.api.observability import Metrics, Monitor, Observability
 from productionservice.api.status import ConditionStatus, Problem, Status
 
 __all__ = [
@@ -28,8 +29,11 @@ __all__ = [
     "Image",
     "IngressPeer",
     "Metadata",
+    "Metrics",
+    "Monitor",
     "Mount",
     "Network",
+    "Observability",
     "OnChange",
     "Probes",
     "Problem",
@@ -204,6 +208,14 @@ class Spec(Model):
             ".probes.port",
         ),
         CelRule(
+            "!has(self.observability.metrics.port) || "
+            "self.observability.metrics.port in [self.port, self.adminPort]",
+            "observability.metrics.port: write the value of port or of adminPort",
+            "'observability.metrics.port: the container listens on %d (port) and %d (adminPort), not on %d; write one "
+            "of them'.format([self.port, self.adminPort, self.observability.metrics.port])",
+            ".observability.metrics.port",
+        ),
+        CelRule(
             f"!has(self.replicas.max) || self.replicas.max <= {_MIN} || has(self.resources.requests.cpu)",
             "resources.requests.cpu: the autoscaler measures against it; write one, or leave out replicas.max",
             field_path=".resources.requests.cpu",
@@ -246,6 +258,8 @@ class Spec(Model):
     """What disruptions may take away."""
     network: Network = Network()
     """Who may talk to whom."""
+    observability: Observability = Observability()
+    """How the service is watched."""
 
 
 class Metadata(BaseModel):

@@ -18,6 +18,7 @@ from productionservice.children.network_policy import build_network_policy
 from productionservice.children.pod_disruption_budget import build_pod_disruption_budget
 from productionservice.children.service import build_service
 from productionservice.children.service_account import build_service_account
+from productionservice.children.service_monitor import build_service_monitor
 from productionservice.effective import Effective
 
 __all__ = [
@@ -39,6 +40,12 @@ CHILDREN: tuple[tuple[Kind, Builder], ...] = (
     (
         Kind("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers"),
         build_horizontal_pod_autoscaler,
+    ),
+    (
+        Kind(
+            "monitoring.coreos.com/v1", "ServiceMonitor", "servicemonitors", origin="the Prometheus operator"
+        ),
+        build_service_monitor,
     ),
 )
 """Every kind of child in apply order. RBAC, informers and pruning follow this list."""

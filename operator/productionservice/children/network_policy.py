@@ -11,9 +11,9 @@ from typing import Any
 
 from productionservice import labels
 from productionservice.api import ProductionService
-from productionservice.api.v1alpha1 import EgressPeer, IngressPeer
+from productionservice.api.v1alpha1 import EgressPeer, IngressPeer, Monitor
 from productionservice.children.context import BuildContext, Manifest
-from productionservice.children.pod import TRAFFIC_PORT
+from productionservice.children.pod import TRAFFIC_PORT, metrics_port_name
 from productionservice.effective import NEVER_REACHED, Effective, contains
 from productionservice.names import child_name
 
@@ -25,13 +25,14 @@ def build_network_policy(
 ) -> Manifest:
     """Default deny with DNS and the declared peers allowed."""
     network = service.spec.network
+    ingress = [*([_ingress(network.allow_from)] if network.allow_from else []), *_scraping(service, context)]
     return {
         "metadata": {"name": child_name(service.metadata.name)},
         "spec": {
             "podSelector": {"matchLabels": labels.selector_labels(service.metadata.name)},
             "policyTypes": ["Ingress", "Egress"],
             # Left out when empty, since applying an empty list is a write each time; `diff` guards it all the same.
-            **({"ingress": [_ingress(network.allow_from)]} if network.allow_from else {}),
+            **({"ingress": ingress} if ingress else {}),
             "egress": [_dns(context), *(_egress(peer) for peer in network.allow_to)],
         },
     }
@@ -42,6 +43,15 @@ def _ingress(peers: Sequence[IngressPeer]) -> dict[str, Any]:
         "from": [_service(p.service) if p.service else {"ipBlock": {"cidr": p.cidr}} for p in peers],
         "ports": [_port(TRAFFIC_PORT)],
     }
+
+
+def _scraping(service: ProductionService, context: BuildContext) -> list[dict[str, Any]]:
+    """Whoever scrapes may reach the metrics' port, and no other."""
+    if service.spec.observability.metrics.monitor is Monitor.OFF:
+        return []
+    namespace = {"kubernetes.io/metadata.name": context.monitoring_namespace}
+    peer = {"namespaceSelector": {"matchLabels": namespace}}
+    return [{"from": [peer], "ports": [_port(metrics_port_name(service.spec))]}]
 
 
 def _egress(peer: EgressPeer) -> dict[str, Any]:

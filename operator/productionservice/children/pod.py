@@ -107,6 +107,12 @@ def _ports(spec: Spec) -> list[dict[str, Any]]:
     return ports
 
 
+def metrics_port_name(spec: Spec) -> str:
+    """Name of the container port that has the metrics."""
+    port = spec.observability.metrics.port or spec.admin_port
+    return TRAFFIC_PORT if port == spec.port else ADMIN_PORT
+
+
 def _env(spec: Spec) -> list[dict[str, Any]]:
     """Sorted by name: without expansion the order means nothing, so a new order must not restart pods."""
     document = {"name": CONFIG_ENV, "value": CONFIG_PATH}

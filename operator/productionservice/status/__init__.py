@@ -16,7 +16,7 @@ from productionservice.live import DeploymentState, Live
 from productionservice.pause import Pause
 from productionservice.plan import DEPLOYMENT, Action, Applied
 from productionservice.status import applied as applied_condition
-from productionservice.status import available, paused, ready, referenced, rolled_out
+from productionservice.status import available, monitored, paused, ready, referenced, rolled_out
 from productionservice.status.conditions import ACCEPTED, done, needs_someone, stamp
 from productionservice.status.inputs import StatusInput
 from productionservice.status.pods import PodState
@@ -43,15 +43,19 @@ def compute_status(
     as in StatusInput.
     """
     given = StatusInput(service, effective, applied, _deployment(service, applied), pods, missing, pause)
+    monitoring = monitored.evaluate(given)
     found = [
         done(ACCEPTED, Reason.ACCEPTED, "the spec is valid"),
         referenced.evaluate(given),
         applied_condition.evaluate(given),
+        monitoring if monitored.required(given) else None,
         available.evaluate(given),
         rolled_out.evaluate(given),
     ]
     findings = [finding for finding in found if finding is not None]
-    beside = [finding for finding in (paused.evaluate(given),) if finding is not None]
+    # What Ready does not depend on.
+    others = (None if monitored.required(given) else monitoring, paused.evaluate(given))
+    beside = [finding for finding in others if finding is not None]
     generation = service.metadata.generation
     return {
         "observedGeneration": generation,

@@ -11,8 +11,8 @@ from productionservice.api.v1alpha1 import ConditionStatus
 from productionservice.status.reasons import Reason
 
 READY, ACCEPTED, APPLIED, AVAILABLE, ROLLED_OUT = "Ready", "Accepted", "Applied", "Available", "RolledOut"
-REFERENCES_READY, PAUSED = "ReferencesReady", "Paused"
-ORDER = (READY, ACCEPTED, REFERENCES_READY, APPLIED, AVAILABLE, ROLLED_OUT, PAUSED)
+REFERENCES_READY, MONITORING_READY, PAUSED = "ReferencesReady", "MonitoringReady", "Paused"
+ORDER = (READY, ACCEPTED, REFERENCES_READY, APPLIED, AVAILABLE, ROLLED_OUT, MONITORING_READY, PAUSED)
 """Ready first: it is what people look for."""
 
 MESSAGE_LIMIT = 1024

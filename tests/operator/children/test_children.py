@@ -41,6 +41,7 @@ def test_kinds_are_unique_so_that_a_kind_and_a_name_identify_a_child() -> None:
         "apps",
         "policy",
         "autoscaling",
+        "monitoring.coreos.com",
     ]
 
 
