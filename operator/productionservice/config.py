@@ -87,6 +87,8 @@ class OperatorConfig(BaseModel):
             values["kubeconfig"] = env["KUBECONFIG"]
         for name in _LISTS & values.keys():
             values[name] = tuple(part.strip() for part in values[name].split(",") if part.strip())
+        if not values.get("monitor_labels", "…"):
+            del values["monitor_labels"]  # how the chart says: none
         for name in _PAIRS & values.keys():
             values[name] = _pairs(f"{PREFIX}{name.upper()}", values[name])
         try:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import base64
+import uuid
 
 import pytest
 from cryptography import x509
 
+from e2e.cluster.providers import Cluster
+from e2e.helm import helm
 from productionservice.admission.server import PATH
-from tests.chart.rendering import NAME, NAMESPACE, Json, environment, of_kind, only, pod_spec, render
+from tests.chart.rendering import CHART, NAME, NAMESPACE, Json, environment, of_kind, only, pod_spec, render
 
 pytestmark = pytest.mark.api  # needs Helm, which is built with the cluster's other tools
 
@@ -133,3 +136,44 @@ def test_without_the_webhook_nothing_of_it_is_left() -> None:
     assert 9443 not in [
         p["port"] for rule in only(manifests, "NetworkPolicy")["spec"]["ingress"] for p in rule["ports"]
     ]
+
+
+def test_the_operator_may_neither_change_webhooks_nor_write_secrets() -> None:
+    rules = [rule for m in render() if m["kind"] in {"ClusterRole", "Role"} for rule in m["rules"]]
+
+    assert [rule for rule in rules if "admissionregistration.k8s.io" in rule["apiGroups"]] == []
+    verbs = {verb for rule in rules if "secrets" in rule["resources"] for verb in rule["verbs"]}
+    assert verbs <= {"list", "watch"}
+
+
+def test_upgrades_keep_the_certificate_until_it_is_time_for_another(
+    api_cluster: Cluster, namespace: str
+) -> None:
+    name = f"{NAME}-{uuid.uuid4().hex[:4]}"
+
+    def deploy(verb: str, *flags: str) -> tuple[str, str, str]:
+        """What is served, who signed it, and whom the API server trusts then."""
+        kubeconfig = ("--kubeconfig", str(api_cluster.kubeconfig_path), "-n", namespace)
+        helm(verb, name, str(CHART), *kubeconfig, *flags)
+        read = ("-o", "jsonpath={.data.tls\\.crt}")
+        served = api_cluster.kubectl("-n", namespace, "get", "secret", f"{name}-webhook", *read)
+        authority = api_cluster.kubectl("-n", namespace, "get", "secret", f"{name}-webhook-ca", *read)
+        trusted = api_cluster.kubectl(
+            "get",
+            "validatingwebhookconfiguration",
+            name,
+            "-o",
+            "jsonpath={.webhooks[0].clientConfig.caBundle}",
+        )
+        certificate(served).verify_directly_issued_by(certificate(trusted))
+        return served, authority, trusted
+
+    first = deploy("install", "--take-ownership", "--force-conflicts")
+    try:
+        assert deploy("upgrade") == first
+        api_cluster.kubectl("-n", namespace, "delete", "secret", f"{name}-webhook")
+        again = deploy("upgrade")
+        assert again[0] != first[0]
+        assert again[1:] == first[1:], "the authority stays, and so old and new are trusted at the same time"
+    finally:
+        helm("uninstall", name, "--kubeconfig", str(api_cluster.kubeconfig_path), "-n", namespace)

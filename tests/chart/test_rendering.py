@@ -32,6 +32,7 @@ ODD: Json = {
         "namespaces": ["shop", "web"],
         "logLevel": "debug",
         "dns": {"namespace": "dns", "labels": {"app": "dns", "tier": "infra"}},
+        "scraping": {"namespace": "watch", "labels": {"release": "main"}},
     },
     "crd": {"install": False},
     "rbac": {"aggregateToUserRoles": False},
