@@ -60,12 +60,13 @@ class Serving:
         port = lines[-1]["webhook"][0].rpartition(", ")[2].rstrip(")")
         return f"https://{HOST}:{port}{PATH}"
 
-    def register(self, replica: OperatorProcess, *trusted: Authority, policy: str = "Ignore") -> None:
-        """Point the chart's configuration at a replica. `Fail` in the place of `Ignore` makes each failure seen."""
+    def register(self, replica: OperatorProcess | str, *trusted: Authority, policy: str = "Ignore") -> None:
+        """Point the chart's configuration at a replica or URL. `Fail` for `Ignore` makes each failure seen."""
         configuration = only(render({"config": {"namespaces": [self.namespace]}}, release="w"), KIND)
         (webhook,) = configuration["webhooks"]
+        url = replica if isinstance(replica, str) else self.url(replica)
         bundle = b"".join(each.pair.certificate_pem for each in trusted or (self.authority,))
-        webhook["clientConfig"] = {"url": self.url(replica), "caBundle": base64.b64encode(bundle).decode()}
+        webhook["clientConfig"] = {"url": url, "caBundle": base64.b64encode(bundle).decode()}
         webhook["failurePolicy"] = policy
         configuration["metadata"] = {"name": self.namespace}
         self.cluster.kubectl("apply", "-f", "-", input=json.dumps(configuration))
@@ -170,7 +171,10 @@ def test_kubectl_prints_what_would_happen(serving: Serving) -> None:
 
     assert ONE_POD in said
     assert "Warning: spec.availability.zones: Required: all nodes are in 1 zone" in said
-    assert "Warning: what to expect: with 1 pod, and 1 more during a rollout, a node drained then leaves 0 of 1" in said
+    assert (
+        "Warning: what to expect: with 1 pod, and 1 more during a rollout, a node drained then leaves 0 of 1"
+        in said
+    )
     assert "created (server dry run)" in said
 
 
@@ -293,3 +297,24 @@ def test_while_it_is_down_services_are_written_and_deleted_and_left_alone(servin
     assert labels.FIELD_MANAGER in serving.kubectl(
         "get", "service", "newcomer", "--show-managed-fields", "-o", "json"
     )
+
+
+def test_a_webhook_that_hangs_holds_up_a_write_for_its_time_and_a_delete_not_at_all(serving: Serving) -> None:
+    serving.write("create", name="leaving")
+    with socket.create_server((HOST, 0)) as hanging:  # connections wait in its backlog for ever
+        serving.register(f"https://{HOST}:{hanging.getsockname()[1]}{PATH}", policy="Fail")
+        try:
+
+            def hangs() -> None:
+                with pytest.raises(subprocess.CalledProcessError) as refused:
+                    serving.write("create", "--dry-run=server")
+                assert "context deadline exceeded" in refused.value.stdout
+
+            eventually(hangs)  # so it is this one that is called, and it would be seen to be waited for
+            serving.kubectl("annotate", "psvc", "leaving", "example/note=x")
+            serving.kubectl("delete", "psvc", "leaving", "--timeout=10s")
+            serving.register(f"https://{HOST}:{hanging.getsockname()[1]}{PATH}")
+            eventually(lambda: serving.write("create", "--dry-run=server"))
+        finally:
+            serving.register(serving.replicas[0])
+    eventually(lambda: warned(serving))
