@@ -109,6 +109,7 @@ class Operator:
         for task in self._workers.tasks:
             task.add_done_callback(self._on_end)
         if self._config.leader_election:
+            self._client.fence = self._elector.fence
             self._leader = self._run(self._elector.run(), "leader")
 
     async def drain(self) -> None:

@@ -37,6 +37,12 @@ REQUEST_TIME = Histogram(
     "rest_client_request_duration_seconds", "Length of a request", ["verb"], buckets=_TIMES
 )
 
+WRITE_WAIT = Counter(
+    "productionservice_write_limiter_wait_seconds",
+    "Time that writes have waited since the API server is busy",
+)
+WRITE_RATE = Gauge("productionservice_write_limiter_rate", "Writes a second that the limiter allows")
+
 LEADER = Gauge("leader_election_master_status", "1 while this replica leads", ["name"])
 
 WEBHOOK_LATENCY = Histogram(

@@ -9,7 +9,9 @@ import orjson
 
 from productionservice.errors import OperatorError, Rejected, Transient
 
-_TRY_AGAIN = frozenset({401, 408, 429})
+BUSY = 429
+"""Too many requests."""
+_TRY_AGAIN = frozenset({401, 408, BUSY})
 """401: the token may just have been rotated; the next request reads it again."""
 _MESSAGE_LIMIT = 700
 """Characters of the server's message that are kept: some list every field of an object."""
@@ -38,7 +40,7 @@ def error_of(status: int, body: bytes, headers: Mapping[str, str], what: str) ->
     if status == 410:
         return Expired(message)
     if status in _TRY_AGAIN or status >= 500:
-        return Transient(message, retry_after=_retry_after(headers))
+        return Transient(message, retry_after=retry_after(headers))
     return Rejected(message, status=status, reason=str(answer.get("reason", "")))
 
 
@@ -61,6 +63,7 @@ def _is_another_object(status: int, answer: Mapping[str, Any]) -> bool:
     return status == 422 and any(cause.get("field") == "metadata.uid" for cause in causes)
 
 
-def _retry_after(headers: Mapping[str, str]) -> float | None:
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds that the server asks to wait, None when it does not."""
     value = headers.get("Retry-After", "")
     return float(value) if value.isdigit() else None

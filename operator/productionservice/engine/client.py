@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
@@ -16,7 +16,8 @@ import orjson
 from yarl import URL
 
 from productionservice import metrics
-from productionservice.engine.answers import NotFound, error_of, status_error
+from productionservice.engine.answers import BUSY, NotFound, error_of, retry_after, status_error
+from productionservice.engine.limiter import URGENT, WriteLimiter
 from productionservice.engine.login import Login
 from productionservice.errors import Transient
 
@@ -34,6 +35,8 @@ WATCH_SECONDS = 290
 READ_TRIES = 3
 CREATE_ONLY = "1"
 """resourceVersion that no object has (an empty store's revision): with it an apply creates or fails (ADR 0005)."""
+_LEASES = "/apis/coordination.k8s.io/"
+"""Writes here decide who may write: they never wait, and no fence holds them."""
 _APPLY = "application/apply-patch+yaml"
 _MERGE = "application/merge-patch+json"
 _JSON = "application/json"
@@ -93,8 +96,11 @@ class _Call:
 class Client:
     """One connection pool to the API server. Every method raises an OperatorError when it does not succeed."""
 
-    def __init__(self, login: Login) -> None:
+    def __init__(self, login: Login, fence: Callable[[], None] = lambda: None) -> None:
+        """`fence` raises when this process must not write: it is asked right before each write."""
         self._login = login
+        self.fence = fence
+        self._limiter = WriteLimiter()
         self._server = URL(login.server)
         self._session: aiohttp.ClientSession | None = None
 
@@ -214,9 +220,14 @@ class Client:
                 # An answer other than "busy" or "broken" will be the same next time.
                 if type(error) is not Transient or attempt == READ_TRIES:
                     raise
-                await asyncio.sleep(min(error.retry_after or 0.1 * 2**attempt, 5.0))
+                if (error.retry_after or 0.0) > REQUEST_SECONDS:
+                    raise  # whoever asked decides what to do meanwhile
+                await asyncio.sleep(error.retry_after or 0.1 * 2**attempt)
 
     async def _request(self, call: _Call) -> Body:
+        if call.method != "GET" and not call.path.startswith(_LEASES):
+            metrics.WRITE_WAIT.inc(await self._limiter.wait(urgent=URGENT.get()))
+            self.fence()  # after the wait, which may have been long
         started = time.monotonic()
         try:
             async with self._open(call) as response:
@@ -248,6 +259,9 @@ class Client:
                 timeout=limits or self._session.timeout,
             ) as response:  # fmt: skip
                 code = str(response.status)
+                if response.status == BUSY:
+                    self._limiter.busy(retry_after(response.headers))
+                    metrics.WRITE_RATE.set(self._limiter.rate)
                 if response.status >= 300:
                     raise error_of(response.status, await response.read(), response.headers, str(call))
                 yield response

@@ -15,13 +15,22 @@ import structlog
 from productionservice import metrics
 from productionservice.engine.answers import NotFound
 from productionservice.engine.client import Body, Resource
-from productionservice.errors import OperatorError
+from productionservice.errors import OperatorError, Transient
 
 log = structlog.get_logger(__name__)
 
 LEASES = Resource("coordination.k8s.io/v1", "leases")
 LEASE_SECONDS, RENEW_SECONDS, RETRY_SECONDS = 15, 10, 2
 """A Lease that is not renewed for 15 s may be taken; its holder gives up after 10 s; tries are 2 s apart."""
+
+
+def boot_time() -> float:
+    """Seconds since boot, sleep included where the system tells: a machine that slept has lost its Lease."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+
+
+class Fenced(Transient):
+    """This replica may no longer lead: the write was not sent."""
 
 
 class LeaseClient(Protocol):
@@ -45,7 +54,7 @@ class LeaderElector:
 
     def __init__(
         self, client: LeaseClient, *, namespace: str, name: str, identity: str,
-        clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], Any] = asyncio.sleep,
+        clock: Callable[[], float] = boot_time, sleep: Callable[[float], Any] = asyncio.sleep,
     ) -> None:  # fmt: skip
         self._client, self._namespace, self._name, self._identity = client, namespace, name, identity
         self._clock, self._sleep = clock, sleep
@@ -67,6 +76,14 @@ class LeaderElector:
             self.leading.clear()
             metrics.LEADER.labels(self._name).set(0)
         log.error("the Lease is lost: another replica leads", lease=self._name)
+
+    def fence(self) -> None:
+        """Raises Fenced unless the Lease was renewed lately. A process that was stopped and goes on asks this before
+        it writes, and before it knows that another one leads: whoever took the Lease waited for LEASE_SECONDS.
+        """
+        silent = self._clock() - self._renewed
+        if silent >= RENEW_SECONDS:
+            raise Fenced(f"the Lease was renewed {silent:.0f} s ago: not writing")
 
     async def release(self) -> None:
         """Hand the Lease over now, so that nobody waits for it to expire. A failure only costs that time."""

@@ -15,7 +15,7 @@ from productionservice import metrics
 from productionservice.engine.answers import Expired, NotFound
 from productionservice.engine.client import Client, Resource, WatchEvent
 from productionservice.engine.store import Delta, Name, Store, name_of
-from productionservice.errors import OperatorError, Rejected
+from productionservice.errors import OperatorError, Rejected, Transient
 
 log = structlog.get_logger(__name__)
 
@@ -80,7 +80,8 @@ class Reflector(Generic[T]):
                 log.warning(
                     "the watch broke", resource=self.resource.plural, failures=failures, error=str(error)
                 )
-                await asyncio.sleep(backoff(failures))
+                asked = error.retry_after if isinstance(error, Transient) else None
+                await asyncio.sleep(max(backoff(failures), asked or 0.0))
 
     async def _list(self) -> None:
         """Page by page: the bodies of a whole cluster are never in memory at once."""

@@ -11,6 +11,7 @@ import structlog
 from structlog.contextvars import bound_contextvars
 
 from productionservice import metrics
+from productionservice.engine.limiter import URGENT
 from productionservice.engine.queue import AsyncQueue, Key, Lane, Work
 from productionservice.errors import Permanent, Transient, Waiting
 
@@ -68,6 +69,7 @@ class Workers:
         """One pass with its logs and metrics."""
         namespace, name = work.key
         started = time.monotonic()
+        URGENT.set(work.lane is Lane.EDIT)
         with (
             bound_contextvars(
                 namespace=namespace, name=name, trigger=work.trigger, reconcile_id=uuid.uuid4().hex[:12]

@@ -113,3 +113,22 @@ def test_paths() -> None:
 
     assert THINGS.path() == "/api/v1/services"
     assert apps.path("shop", "a", "status") == "/apis/apps/v1/namespaces/shop/deployments/a/status"
+
+
+async def test_a_fenced_client_reads_and_renews_but_does_not_write() -> None:
+    api = FakeApi()
+    api.put("a")
+    lease = Resource("coordination.k8s.io/v1", "leases")
+
+    def fence() -> None:
+        raise Transient("fenced")
+
+    async with api.client() as client:
+        client.fence = fence
+        assert [page async for page, _ in client.pages(THINGS, "shop")]
+        with pytest.raises(Transient, match="fenced"):
+            await client.create(THINGS, thing("b"), manager="me")
+        assert api.seen == ["list"]
+        api.writes.append(answer(409))
+        with pytest.raises(Conflict):
+            await client.post(lease, "system", {"metadata": {"name": "operator"}})

@@ -10,7 +10,7 @@ import pytest
 
 from productionservice.engine.answers import Conflict, NotFound
 from productionservice.engine.client import Resource
-from productionservice.engine.leader import LeaderElector
+from productionservice.engine.leader import Fenced, LeaderElector
 from productionservice.errors import Transient
 
 
@@ -197,3 +197,25 @@ async def test_release_leaves_another_holders_lease_alone(election: Election) ->
     await b.release()
 
     assert election.leases.holder == "a"
+
+
+async def test_a_leader_that_was_stopped_for_too_long_may_not_write(election: Election) -> None:
+    a = election.join("a")
+    await election.clock.advance(1)
+    assert a.leading.is_set()
+    a.fence()
+
+    election.clock.now += 60  # stopped, and continued: nothing in this process has run meanwhile
+    with pytest.raises(Fenced, match="renewed 6"):
+        a.fence()
+
+
+async def test_who_never_led_may_not_write(election: Election) -> None:
+    election.clock.now = 1000.0
+    election.join("a")
+    await election.clock.advance(1)
+    b = election.join("b")
+    await election.clock.advance(30)
+    assert not b.leading.is_set()
+    with pytest.raises(Fenced):
+        b.fence()
