@@ -9,6 +9,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from types import MappingProxyType
 
 from productionservice.api.v1alpha1 import (
+    MOST_TEXT,
     EgressPeer,
     Environment,
     Image,
@@ -147,7 +148,19 @@ def _contradictions(spec: Spec) -> list[str]:
             "spec.resources.requests.cpu: is missing, and the autoscaler measures CPU use against it: "
             "write an amount such as 100m, or leave out replicas.max"
         )
-    return faults + _clashes(spec) + _bad_peers(spec)
+    return faults + _too_much(spec) + _clashes(spec) + _bad_peers(spec)
+
+
+def _too_much(spec: Spec) -> list[str]:
+    """More text than the API server stores, in a Deployment, its ReplicaSets and each of the pods."""
+    texts = [*spec.command, *spec.args, *(variable.value or "" for variable in spec.env)]
+    size = sum(len(text.encode()) for text in texts)
+    if size <= MOST_TEXT:
+        return []
+    return [
+        f"spec.env: with spec.command and spec.args it holds {size} bytes of text, and every pod has a copy: write at "
+        f"most {MOST_TEXT}, and the rest into a ConfigMap that spec.mounts names"
+    ]
 
 
 def _clashes(spec: Spec) -> list[str]:

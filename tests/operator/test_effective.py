@@ -125,6 +125,11 @@ def test_probes_ask_the_admin_port_unless_told() -> None:
             "spec.mounts: /etc/productionservice is for the operator: remove it",
         ),
         (
+            {"env": [{"name": f"V{number}", "value": "ü" * 16384} for number in range(2)], "args": ["x"]},
+            "spec.env: with spec.command and spec.args it holds 65537 bytes of text, and every pod has a copy: write "
+            "at most 65536, and the rest into a ConfigMap that spec.mounts names",
+        ),
+        (
             {"replicas": {"min": 5, "max": 4}},
             "spec.replicas: min 5 is more than max 4: write a max of 5 or more",
         ),

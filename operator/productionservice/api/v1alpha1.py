@@ -189,10 +189,26 @@ _MOST = f"({_MIN} >= 3 ? ({_MIN} + 1) / 2 - 1 : 1)"
 """CEL for the most pods that may be unavailable: `effective.most_unavailable`."""
 
 
+MOST_TEXT = 65536
+"""Bytes of `command`, `args` and `env` together. Each pod and each kept ReplicaSet has a copy in the API server's
+store, which takes 1.5 MiB an object."""
+_TEXT = (
+    "(self.command.map(word, bytes(word).size()).sum() + self.args.map(word, bytes(word).size()).sum() + "
+    "self.env.map(each, has(each.value) ? bytes(each.value).size() : 0).sum())"
+)
+"""CEL for how many they have."""
+
+
 class Spec(Model):
     """What the team wants. Only `image` is required."""
 
     RULES = (
+        CelRule(
+            f"{_TEXT} <= {MOST_TEXT}",
+            f"env: with command and args, write at most {MOST_TEXT} bytes, and the rest into a ConfigMap to mount",
+            "'env: with command and args it holds %d bytes of text, and every pod has a copy; write at most "
+            f"{MOST_TEXT}, and the rest into a ConfigMap that mounts names'.format([{_TEXT}])",
+        ),
         CelRule(
             f"!has(self.availability.maxUnavailable) || self.availability.maxUnavailable <= {_MOST}",
             "availability.maxUnavailable: so many would cost the majority of the pods",

@@ -1,13 +1,15 @@
-"""What a tenant could abuse is not in the resource at all (security catalogue: service accounts, hosts, scheduling)."""
+"""What a tenant could abuse is not in the resource at all, or bounded: accounts, hosts, scheduling, sheer size."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from hypothesis import given
 
 from productionservice.api.crdgen import custom_resource_definition
+from productionservice.api.v1alpha1 import MOST_TEXT
 from tests.support.builders import children, make_service
 from tests.support.leaves import schema_leaves
 from tests.support.specs import specs
@@ -43,3 +45,24 @@ def test_pods_are_scheduled_by_the_platform_alone(field: str, spec: dict[str, An
     assert field not in pod
     assert pod["serviceAccountName"] == "catalog"
     assert pod["automountServiceAccountToken"] is False
+
+
+def test_the_largest_service_makes_children_that_the_api_server_stores_with_ease() -> None:
+    """Every list as long as the schema lets it be, every name as long as is usual, all of the text."""
+    name = "n" * 50
+    text = "x" * (MOST_TEXT // 256)
+    service = make_service(
+        name="n" * 63,
+        command=[text] * 64,
+        args=[text] * 64,
+        env=[{"name": f"{name}{index}", "value": text} for index in range(128)],
+        mounts=[{"path": f"/{'p' * 200}{index}", "secret": f"{name}{index}"} for index in range(32)],
+        network={
+            "allowFrom": [{"service": f"{name}{index}"} for index in range(64)],
+            "allowTo": [{"cidr": f"10.{index}.0.0/16", "port": 443} for index in range(64)],
+        },
+    )
+
+    made = children(service)
+
+    assert sum(len(json.dumps(child)) for child in made.values()) < 200 * 1024
