@@ -135,9 +135,10 @@ def tenant(api_cluster: Cluster, shop: Shop) -> Iterator[Tenant]:
 
 
 def older() -> Json:
-    """What no policy would let in: a pause that is over, and a foreign image in production, without a digest."""
+    """What no policy would let in: odd annotations, and a foreign image in production, without a digest."""
+    over = pause(-timedelta(days=400))["annotations"]
     return {
-        **pause(-timedelta(days=400)),
+        "annotations": {**over, "productionservice.io/odd": "x"},
         **image("ghcr.io/strange"),
         "environment": "production",
         "mounts": [{"path": "/secret", "secret": "foreign"}],

@@ -47,14 +47,14 @@ def test_a_release_comes_changes_the_crd_and_leaves_it(
     api_cluster: Cluster, namespace: str, tmp_path: Path
 ) -> None:
     name = f"{NAME}-{uuid.uuid4().hex[:4]}"
-    older = chart_without("args", tmp_path / "older")
+    older = chart_without("network", tmp_path / "older")
 
     release(api_cluster, namespace, "install", name, str(older), "--take-ownership", "--force-conflicts")
     assert get(api_cluster, "deployment", name, "-n", namespace)["spec"]["replicas"] == 2
-    assert "args" not in fields_of_the_spec(get(api_cluster, "crd", CRD))
+    assert "network" not in fields_of_the_spec(get(api_cluster, "crd", CRD))
 
     release(api_cluster, namespace, "upgrade", name, str(CHART))
-    assert "args" in fields_of_the_spec(get(api_cluster, "crd", CRD))
+    assert "network" in fields_of_the_spec(get(api_cluster, "crd", CRD))
 
     release(api_cluster, namespace, "uninstall", name)
     assert get(api_cluster, "deployments,services,networkpolicies", "-n", namespace)["items"] == []
