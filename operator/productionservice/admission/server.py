@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import cast
 
 import orjson
 import structlog
@@ -24,6 +25,10 @@ LARGEST = 8 * 1024**2
 """Bytes of a review: it may hold two versions of an object, and the API server takes 3 MiB for each."""
 KEEP_ALIVE_SECONDS = 120.0
 """Longer than the API server keeps an idle connection (90 s), so that it is never the server who closes one in use."""
+MOST_CONNECTIONS = 256
+"""Open at the same time. An API server keeps 25 idle ones; hundreds are somebody else's, who may connect as well."""
+HANDSHAKE_SECONDS = 5.0
+"""Longest TLS handshake: no connection costs memory for longer without having said anything."""
 PATIENCE_SECONDS = 2.0
 """How long answers under way may take when the server ends; they take milliseconds."""
 
@@ -80,15 +85,38 @@ async def serve(advise: Advise, folder: Path | None, host: str, port: int) -> As
     await runner.setup()
     following = asyncio.create_task(certificate.follow(), name="webhook-certificate")
     try:
+        listener = await _listen(runner, certificate, host, port)
+        log.info("serving admission reviews", webhook=[str(s.getsockname()) for s in listener.sockets])
         try:
-            await web.TCPSite(runner, host, port, ssl_context=certificate.context).start()
-        except OSError as error:
-            raise WebhookCannotListen(
-                f"cannot listen on {host}:{port} ({error.strerror or error})"
-            ) from error
-        log.info("serving admission reviews", webhook=[str(address) for address in runner.addresses])
-        yield
+            yield
+        finally:
+            listener.close()  # without waiting: the API server's idle connections are closed below
     finally:
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
         await runner.cleanup()
+
+
+async def _listen(
+    runner: web.AppRunner, certificate: ServingCertificate, host: str, port: int
+) -> asyncio.Server:
+    """Listen, with the bounds that aiohttp's own sites do not know. Raises WebhookCannotListen."""
+    handlers = cast(web.Server, runner.server)  # it is set up
+
+    def connect() -> asyncio.Protocol:
+        return handlers() if len(handlers.connections) < MOST_CONNECTIONS else _Full()
+
+    loop = asyncio.get_running_loop()
+    try:
+        return await loop.create_server(
+            connect, host, port, ssl=certificate.context, ssl_handshake_timeout=HANDSHAKE_SECONDS
+        )
+    except OSError as error:
+        raise WebhookCannotListen(f"cannot listen on {host}:{port} ({error.strerror or error})") from error
+
+
+class _Full(asyncio.Protocol):
+    """Hangs up: the API server goes on without us."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.close()

@@ -182,6 +182,42 @@ async def test_tls_below_1_2_is_not_spoken(mounted: Mounted) -> None:
         assert ServingCertificate(mounted.folder).context.minimum_version == ssl.TLSVersion.TLSv1_2
 
 
+async def connect(
+    url: str, context: ssl.SSLContext | None
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    host, port = url.removeprefix("https://").partition("/")[0].split(":")
+    return await asyncio.open_connection(host, int(port), ssl=context)
+
+
+async def test_callers_who_only_connect_leave_room_and_are_hung_up_on(
+    mounted: Mounted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "MOST_CONNECTIONS", 2)
+    mounted.put()
+    async with serving(mounted.folder) as url, asyncio.timeout(10):
+        idle = [await connect(url, trusting()) for _ in range(2)]
+        reader, writer = await connect(url, trusting())
+        assert await reader.read() == b"", "there is no room for a third"
+        writer.close()
+
+        idle[0][1].close()
+        while True:
+            with contextlib.suppress(aiohttp.ClientError):
+                assert (await post(url))[0] == 200
+                break
+        idle[1][1].close()
+
+
+async def test_who_never_speaks_tls_is_hung_up_on(mounted: Mounted, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "HANDSHAKE_SECONDS", 0.05)
+    mounted.put()
+    async with serving(mounted.folder) as url, asyncio.timeout(10):
+        reader, writer = await connect(url, None)
+        with contextlib.suppress(ConnectionResetError):
+            assert await reader.read() == b""
+        writer.close()
+
+
 async def test_a_taken_port_names_the_setting(mounted: Mounted) -> None:
     mounted.put()
     with socket.socket() as taken:
