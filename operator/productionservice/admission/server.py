@@ -101,7 +101,7 @@ async def _listen(
     runner: web.AppRunner, certificate: ServingCertificate, host: str, port: int
 ) -> asyncio.Server:
     """Listen, with the bounds that aiohttp's own sites do not know. Raises WebhookCannotListen."""
-    handlers = cast(web.Server, runner.server)  # it is set up
+    handlers = cast("web.Server", runner.server)  # it is set up
 
     def connect() -> asyncio.Protocol:
         return handlers() if len(handlers.connections) < MOST_CONNECTIONS else _Full()
