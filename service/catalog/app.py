@@ -13,7 +13,7 @@ from catalog.products.service import ProductService
 from catalog.seed import sample_products
 from catalog.settings import CatalogSettings
 from prodkit import App, Check, create_app
-from prodkit.cache import LocalCache
+from prodkit.cache import CacheMetrics, Policy, local_cache
 
 logger = structlog.get_logger("catalog")
 
@@ -36,7 +36,9 @@ def create_catalog(settings: CatalogSettings) -> App:
         title="Product catalogue",
         description="Products to list, search, read and change.",
     )
-    cache = LocalCache("products", ttl_seconds=settings.cache_seconds, registry=app.metrics.registry)
+    cache = local_cache(
+        "products", Policy(soft_seconds=settings.cache_seconds), metrics=CacheMetrics(app.metrics.registry)
+    )
     products = ProductService(database, cache)
     app.include_router(products_router(products))
     return app

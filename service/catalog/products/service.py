@@ -18,7 +18,7 @@ _EXPORT_BATCH = 100
 class ProductService:
     """Products in a database, single reads through a cache."""
 
-    def __init__(self, database: Database, cache: Cache) -> None:
+    def __init__(self, database: Database, cache: Cache[Product | None]) -> None:
         self._database = database
         self._cache = cache
 
@@ -45,7 +45,10 @@ class ProductService:
 
     async def get(self, product_id: str) -> Product:
         """The product; 404 when there is none."""
-        return await self._cache.get(product_id, lambda: self._read(product_id))
+        product = await self._cache.get(product_id, lambda: self._read(product_id))
+        if product is None:
+            raise _missing(product_id)
+        return product
 
     async def create(self, given: ProductInput) -> Product:
         """A new product; 409 when the SKU is taken."""
@@ -90,12 +93,9 @@ class ProductService:
                 added += 1
         return added
 
-    async def _read(self, product_id: str) -> Product:
+    async def _read(self, product_id: str) -> Product | None:
         async with self._database.session() as session:
-            product = await ProductRepository(session).get(product_id)
-        if product is None:
-            raise _missing(product_id)
-        return product
+            return await ProductRepository(session).get(product_id)
 
 
 def _changed(product_id: str, product: Product | None, *, written: bool) -> Product:
