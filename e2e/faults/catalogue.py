@@ -1,0 +1,26 @@
+"""Every fault there is a scenario for, in the order of the numbers."""
+
+from __future__ import annotations
+
+from e2e.faults import answers, deaths, objects, streams
+from e2e.faults.registry import ROWS, Row
+
+__all__ = ["NOT_BUILT", "catalogue"]
+
+_MODULES = (answers, deaths, objects, streams)  # importing them registers their rows
+
+NOT_BUILT = {
+    "F13": "the API server or etcd restarts; etcd is full",
+    "F15": "our webhook is down (shown by tests/api/test_webhook.py, not behind the proxy)",
+    "F16": "somebody else's webhook is down",
+    "F27": "two services claim one host",
+    "F34": "the clock jumps",
+    "F51": "downgrade to the release before: there is none yet",
+    "F58": "etcd is restored from yesterday (the reflector's part: tests/operator/engine/test_store.py)",
+}
+"""What is still missing, and what it is about."""
+
+
+def catalogue() -> list[Row]:
+    """All rows."""
+    return sorted(ROWS, key=lambda row: row.id)
