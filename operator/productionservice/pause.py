@@ -52,6 +52,6 @@ def _pair(part: str) -> tuple[str, str]:
 def _time(text: str) -> datetime | None:
     try:
         found = datetime.fromisoformat(text)
-    except ValueError:
+        return found.astimezone(UTC) if found.tzinfo else None
+    except (ValueError, OverflowError):  # the latter: the first or last day there is, in another time zone
         return None
-    return found.astimezone(UTC) if found.tzinfo else None
