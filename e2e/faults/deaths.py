@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,29 +18,34 @@ from e2e.faults.world import World
 LEADER = 'leader_election_master_status{name="productionservice-operator"}'
 
 
-def _die(world: World, call: Call) -> None:
-    world.operator.kill()
-    raise Reset(str(call))
-
-
 def _sweep(world: World, act: Callable[[str], None], names: list[str], *, after: bool) -> int:
     """Kill at the first write of the first name, the second of the second, …; returns the number of deaths."""
     deaths = 0
     for nth, name in enumerate(names, 1):
-
-        def die(call: Call) -> None:
-            _die(world, call)
-
-        death = Do(then=die) if after else Do(first=die)
-        rule = world.proxy.add(death, writes=True, namespace=world.namespace, name=name, nth=nth)
-        act(name)
-        world.until(lambda n=name, r=rule: r.hits > 0 or _done(world, n), f"write {nth} of {name}")  # type: ignore[misc]  # mypy cannot type a lambda's default
-        world.proxy.clear()
-        deaths += rule.hits
+        deaths += _die_at(world, act, name, nth, after=after)
         world.operator.again()
         world.converged(name)
-        eventually(lambda n=name: world.as_rendered(n), timeout=30)  # type: ignore[misc]  # as above
+        eventually(functools.partial(world.as_rendered, name), timeout=30)
     return deaths
+
+
+def _die_at(world: World, act: Callable[[str], None], name: str, nth: int, *, after: bool) -> bool:
+    """True when the operator was killed; False when there was no such write."""
+
+    def die(_call: Call) -> None:
+        world.operator.kill()
+        raise Reset
+
+    death = Do(then=die) if after else Do(first=die)
+    rule = world.proxy.add(death, writes=True, namespace=world.namespace, name=name, nth=nth)
+    act(name)
+    world.until(lambda: _dead(world) or (not rule.hits and _done(world, name)), f"write {nth} of {name}")
+    world.proxy.clear()
+    return _dead(world)
+
+
+def _dead(world: World) -> bool:
+    return world.operator.process is None or world.operator.process.poll() is not None
 
 
 def _done(world: World, name: str) -> bool:
