@@ -4,7 +4,7 @@ SHELL := /bin/sh
 PYTHON ?= python3
 RUN = PYTHONPATH=operator:service:. .venv/bin/python
 
-.PHONY: help demo test quick lint generate golden lock clean
+.PHONY: help demo test quick faults lint generate golden lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -17,6 +17,9 @@ test: .venv ## Everything that has to hold; says at the end what ran on what
 
 quick: .venv ## Lint, types, contracts and unit tests: no cluster, about a minute
 	@$(RUN) -m e2e.suite --quick
+
+faults: .venv ## Every fault between the operator and a real API server; writes docs/faults.md
+	@$(RUN) -m e2e.faults
 
 lint: .venv ## ruff, mypy, import contracts
 	@$(RUN) -m e2e.suite --only lint
