@@ -1,0 +1,1 @@
+"""What the service costs and what it does under load: `python -m benchmarks.service --help`."""

@@ -1,0 +1,202 @@
+"""The stacks that are compared: one endpoint, and what each of them puts around it.
+
+    python -m benchmarks.service.stacks bare|full|peer|tutorial PORT
+
+serves `/items/{item_id}` on that port of loopback until SIGTERM. Access logs go to standard output, as in a
+container.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+import uuid
+from contextvars import ContextVar
+
+import structlog
+import uvicorn
+from fastapi import FastAPI, Request, Response
+from prometheus_fastapi_instrumentator import Instrumentator
+from pydantic import BaseModel
+from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from prodkit import Settings, create_app, run
+
+_log = logging.getLogger("tutorial")
+_request_id: ContextVar[str] = ContextVar("tutorial_request_id", default="")
+
+
+class Item(BaseModel):
+    """What the endpoint answers with."""
+
+    id: int
+    name: str
+    price_cents: int
+    tags: list[str]
+
+
+async def read_item(item_id: int) -> Item:
+    """The endpoint of every stack: a path parameter in, a validated model out."""
+    return Item(id=item_id, name=f"Item {item_id}", price_cents=4900, tags=["oak", "lamp"])
+
+
+def bare(port: int) -> None:
+    """FastAPI on uvicorn with uvloop and httptools, and nothing else: no access log, no ids, no metrics."""
+    app = FastAPI()
+    app.get("/items/{item_id}")(read_item)
+    _serve(app, port)
+
+
+def full(port: int) -> None:
+    """prodkit with its defaults: ids, JSON access log, metrics, headers, overload limiter, limits, drain."""
+    app = create_app(Settings.load(name="bench", host="127.0.0.1", port=port, admin_port=0))
+    app.get("/items/{item_id}")(read_item)
+    run(app)
+
+
+def tutorial(port: int) -> None:
+    """What tutorials add: four `BaseHTTPMiddleware`, an instrumentator, JSON through the standard library."""
+    app = FastAPI()
+    app.get("/items/{item_id}")(read_item)
+    for dispatch in (_add_headers, _add_duration, _log_request, _give_id):  # the last one is the outermost
+        app.add_middleware(BaseHTTPMiddleware, dispatch=dispatch)
+    Instrumentator().instrument(app).expose(app)
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(_JsonFormatter())
+    _log.addHandler(handler)
+    _log.setLevel(logging.INFO)
+    _serve(app, port)
+
+
+def peer(port: int) -> None:
+    """What a careful team picks: pure ASGI for the ids, structlog through logging, the instrumentator."""
+    app = FastAPI()
+    app.get("/items/{item_id}")(read_item)
+    app.add_middleware(_PeerIds)
+    Instrumentator().instrument(app).expose(app)
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso"),
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared, processor=structlog.processors.JSONRenderer()
+        )
+    )
+    logging.getLogger().addHandler(handler)
+    logging.getLogger().setLevel(logging.INFO)
+    _serve(app, port)
+
+
+class _PeerIds:
+    """Request id and access line, as one pure-ASGI layer."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._log = structlog.stdlib.get_logger("access")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = dict(scope["headers"]).get(b"x-request-id", b"").decode() or str(uuid.uuid4())
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        started = time.perf_counter()
+        status = 500
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_id)
+        finally:
+            duration = round((time.perf_counter() - started) * 1000, 3)
+            self._log.info(
+                "request", method=scope["method"], path=scope["path"], status=status, duration_ms=duration
+            )
+
+
+async def _give_id(request: Request, call_next: RequestResponseEndpoint) -> Response:
+    request_id = request.headers.get("x-request-id", "") or str(uuid.uuid4())
+    _request_id.set(request_id)
+    response = await call_next(request)
+    response.headers["x-request-id"] = request_id
+    return response
+
+
+async def _log_request(request: Request, call_next: RequestResponseEndpoint) -> Response:
+    started = time.perf_counter()
+    response = await call_next(request)
+    _log.info(
+        "request",
+        extra={
+            "method": request.method,
+            "path": request.url.path,
+            "status": response.status_code,
+            "duration_ms": round((time.perf_counter() - started) * 1000, 3),
+            "client": request.client.host if request.client else "",
+        },
+    )
+    return response
+
+
+async def _add_duration(request: Request, call_next: RequestResponseEndpoint) -> Response:
+    started = time.perf_counter()
+    response = await call_next(request)
+    response.headers["x-process-time"] = f"{time.perf_counter() - started:.6f}"
+    return response
+
+
+async def _add_headers(request: Request, call_next: RequestResponseEndpoint) -> Response:
+    response = await call_next(request)
+    response.headers["x-content-type-options"] = "nosniff"
+    response.headers["referrer-policy"] = "no-referrer"
+    response.headers["content-security-policy"] = "default-src 'none'; frame-ancestors 'none'"
+    response.headers["cache-control"] = "no-store"
+    return response
+
+
+class _JsonFormatter(logging.Formatter):
+    """One JSON object per line."""
+
+    _FIELDS = ("method", "path", "status", "duration_ms", "client")
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "timestamp": self.formatTime(record),
+            "level": record.levelname.lower(),
+            "event": record.getMessage(),
+            "request_id": _request_id.get(),
+        }
+        return json.dumps(line | {name: getattr(record, name, None) for name in self._FIELDS})
+
+
+def _serve(app: FastAPI, port: int) -> None:
+    uvicorn.run(
+        app,
+        host="127.0.0.1",
+        port=port,
+        loop="uvloop",
+        http="httptools",
+        access_log=False,
+        log_level="warning",
+    )
+
+
+if __name__ == "__main__":
+    {"bare": bare, "full": full, "peer": peer, "tutorial": tutorial}[sys.argv[1]](int(sys.argv[2]))
