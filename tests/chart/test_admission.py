@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import base64
+import json
 import uuid
+from collections.abc import Iterator
 
 import pytest
 from cryptography import x509
 
+from e2e import crds
 from e2e.cluster.providers import Cluster
 from e2e.helm import helm
 from productionservice.admission.server import PATH
@@ -177,3 +180,28 @@ def test_upgrades_keep_the_certificate_until_it_is_time_for_another(
         assert again[1:] == first[1:], "the authority stays, and so old and new are trusted at the same time"
     finally:
         helm("uninstall", name, "--kubeconfig", str(api_cluster.kubeconfig_path), "-n", namespace)
+
+
+@pytest.fixture
+def cert_manager(api_cluster: Cluster) -> Iterator[Cluster]:
+    """An API server that knows cert-manager's kinds; those that were there before stay."""
+    names = ("issuers.cert-manager.io", "certificates.cert-manager.io")
+    absent = not api_cluster.kubectl("get", "crd", *names, "--ignore-not-found")
+    crds.install(api_cluster, "cert-manager", "issuers", "certificates")
+    yield api_cluster
+    if absent:
+        api_cluster.kubectl("delete", "crd", *names)
+
+
+def test_cert_manager_accepts_what_is_asked_of_it(cert_manager: Cluster, namespace: str) -> None:
+    manifests = render({"admission": {"webhook": {"certificate": {"source": "CertManager"}}}})
+    asked = [m for kind in ("Issuer", "Certificate") for m in of_kind(manifests, kind)]
+    for manifest in asked:
+        manifest["metadata"]["namespace"] = namespace
+
+    said = cert_manager.kubectl(
+        "create", "--dry-run=server", "--validate=strict", "-o", "name", "-f", "-",
+        input=json.dumps({"apiVersion": "v1", "kind": "List", "items": asked}),
+    )  # fmt: skip
+
+    assert len(said.split()) == 2
