@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from e2e.cluster.providers import Cluster
+from e2e.faults import sequences
 from e2e.faults.catalogue import NOT_BUILT, catalogue
 from e2e.faults.registry import Row
 from e2e.faults.world import world
@@ -25,3 +26,9 @@ def test_each_fault_is_there_once_and_enough_are_quick() -> None:
 def test_it_ends_well(api_cluster: Cluster, row: Row) -> None:
     with world(api_cluster, row.settings) as made:
         row.run(made)
+
+
+@pytest.mark.api
+def test_random_steps_end_as_the_specs_say(api_cluster: Cluster) -> None:
+    with world(api_cluster, {}) as made:
+        sequences.run(made, steps=36, seed=11)

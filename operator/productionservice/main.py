@@ -80,18 +80,22 @@ class Operator:
         for kind, store in caches.children.items():
             reflector: Reflector[Any] = Reflector(
                 self._client, RESOURCES[kind], store, self.triggers.child,
-                namespace=namespace, selector=CHILD_SELECTOR,
+                namespace=namespace, selector=CHILD_SELECTOR, relist_seconds=self._config.resync_seconds,
             )  # fmt: skip
             reflector.on_served = functools.partial(self._served, caches, kind, namespace, reflector)
             found.append(reflector)
         for kind, contents in caches.contents.items():
             changed = functools.partial(self.triggers.contents, kind)
-            reflector = Reflector(self._client, SOURCES[kind], contents, changed, namespace=namespace)
+            reflector = Reflector(
+                self._client, SOURCES[kind], contents, changed,
+                namespace=namespace, relist_seconds=self._config.resync_seconds,
+            )  # fmt: skip
             reflector.on_served = functools.partial(self._served, caches, kind, namespace, reflector)
             found.append(reflector)
         pods: Reflector[Any] = Reflector(
-            self._client, PODS, caches.pods, self.triggers.pod, namespace=namespace, selector=POD_SELECTOR
-        )
+            self._client, PODS, caches.pods, self.triggers.pod,
+            namespace=namespace, selector=POD_SELECTOR, relist_seconds=self._config.resync_seconds,
+        )  # fmt: skip
         return [*found, pods]
 
     def _served(self, caches: Caches, kind: str, namespace: str | None, reflector: Reflector[Any]) -> None:

@@ -23,7 +23,14 @@ def test_without_the_annotation_there_is_no_pause() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["true", "until=tomorrow; by=me", "until=2026-12-01T13:00:00", "by=alice;;=;", "until=0001-01-01T00:00:00+10:00; by=a"]
+    "text",
+    [
+        "true",
+        "until=tomorrow; by=me",
+        "until=2026-12-01T13:00:00",
+        "by=alice;;=;",
+        "until=0001-01-01T00:00:00+10:00; by=a",
+    ],
 )
 def test_one_without_a_readable_end_lasts_an_hour_and_says_what_to_write(text: str) -> None:
     first = read_pause(text, since=None, now=NOW)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import random
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -139,14 +140,15 @@ class Client:
             query["continue"] = metadata["continue"]
 
     async def watch(
-        self, resource: Resource, namespace: str | None, selector: str, version: str
-    ) -> AsyncIterator[WatchEvent]:
-        """What happened since `version`. Ends when the server ends the stream; raises Expired for an old version."""
+        self, resource: Resource, namespace: str | None, selector: str, version: str, *,
+        seconds: float = WATCH_SECONDS,
+    ) -> AsyncIterator[WatchEvent]:  # fmt: skip
+        """What happened since `version`, for about `seconds`; raises Expired for an old version."""
         query = {
             "watch": "true",
             "allowWatchBookmarks": "true",
             "resourceVersion": version,
-            "timeoutSeconds": str(int(WATCH_SECONDS * random.uniform(1, 1.5))),  # noqa: S311 - jitter, no secret
+            "timeoutSeconds": str(math.ceil(seconds * random.uniform(1, 1.5))),  # noqa: S311 - jitter, no secret
             **({"labelSelector": selector} if selector else {}),
         }
         path = resource.path(namespace)

@@ -13,7 +13,7 @@ import structlog
 
 from productionservice import metrics
 from productionservice.engine.answers import Expired, NotFound
-from productionservice.engine.client import Client, Resource, WatchEvent
+from productionservice.engine.client import WATCH_SECONDS, Client, Resource, WatchEvent
 from productionservice.engine.store import Delta, Name, Store, name_of
 from productionservice.errors import OperatorError, Rejected, Transient
 
@@ -22,6 +22,8 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 BACKOFF_FIRST, BACKOFF_MOST = 0.5, 30.0
 """Seconds between tries while the API server does not answer."""
+RELIST_SECONDS = 600.0
+"""A backstop: what a watch has lost without a word is found by the next list. Unchanged objects cost a comparison."""
 UNSERVED_SECONDS = 60.0
 """Between two looks at a kind that is not served; a change of a CRD makes it sooner."""
 
@@ -36,12 +38,13 @@ class Reflector(Generic[T]):
 
     def __init__(
         self, client: Client, resource: Resource, store: Store[T], on_change: Callable[[Delta[T]], None], *,
-        namespace: str | None = None, selector: str = "",
+        namespace: str | None = None, selector: str = "", relist_seconds: float = RELIST_SECONDS,
     ) -> None:  # fmt: skip
+        """`relist_seconds`: how often the whole kind is listed though no watch broke."""
         self._client, self._store, self._on_change = client, store, on_change
         self.on_served: Callable[[], None] = lambda: None
         """Called when `unserved` has changed."""
-        self._namespace, self._selector = namespace, selector
+        self._namespace, self._selector, self._relist = namespace, selector, relist_seconds
         self.resource = resource
         self.synced = asyncio.Event()
         """Set once the first list is in the store, or the kind is known not to be served."""
@@ -51,6 +54,7 @@ class Reflector(Generic[T]):
         """Set when a CRD has changed: an unserved kind may be there now."""
         self._version = ""
         self._newest = 0
+        self._listed = time.monotonic()
         self._heard = time.monotonic()
 
     @property
@@ -64,7 +68,7 @@ class Reflector(Generic[T]):
         while True:
             heard = self._heard
             try:
-                if not self._version:
+                if not self._version or self._left() <= 0:
                     await self._list()
                 await self._watch()
                 failures = 0
@@ -100,7 +104,7 @@ class Reflector(Generic[T]):
         for delta in self._store.retain(listed, version, self._namespace):
             self._on_change(delta)
         self._listen()
-        self._version, self._newest = version, int(version)
+        self._version, self._newest, self._listed = version, int(version), time.monotonic()
         self._serve(None)
 
     async def _unserved(self, error: OperatorError) -> None:
@@ -123,8 +127,15 @@ class Reflector(Generic[T]):
         if changed:
             self.on_served()
 
+    def _left(self) -> float:
+        """Seconds until the next list is due."""
+        return self._listed + self._relist - time.monotonic()
+
     async def _watch(self) -> None:
-        events = self._client.watch(self.resource, self._namespace, self._selector, self._version)
+        seconds = min(WATCH_SECONDS, max(self._left(), 1.0))
+        events = self._client.watch(
+            self.resource, self._namespace, self._selector, self._version, seconds=seconds
+        )
         async for event in events:
             self._listen()
             self._tell(self._take(event))

@@ -26,9 +26,9 @@ class Watched:
         self.reflector: Reflector[dict[str, Any]] | None = None
 
     @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator[Reflector[dict[str, Any]]]:
+    async def running(self, **options: Any) -> AsyncIterator[Reflector[dict[str, Any]]]:
         async with self.api.client() as client:
-            reflector = Reflector(client, THINGS, self.store, self.deltas.append, selector="app")
+            reflector = Reflector(client, THINGS, self.store, self.deltas.append, selector="app", **options)
             task = asyncio.create_task(reflector.run())
             try:
                 async with asyncio.timeout(10):
@@ -192,3 +192,16 @@ async def test_a_kind_that_is_not_served_at_start_keeps_nobody_waiting(watched: 
     async with watched.running() as reflector:
         assert reflector.synced.is_set()
         assert reflector.unserved is not None
+
+
+async def test_what_a_watch_lost_without_a_word_is_found_by_the_next_list(watched: Watched) -> None:
+    watched.api.put("a")
+    async with watched.running(relist_seconds=0.5):
+        await watched.settled()
+        del watched.api.objects["a"]  # no event says so
+
+        def found() -> bool:
+            watched.api.cut()  # what a real server does when the time of a watch is over
+            return watched.held() == {}
+
+        await eventually(found)
