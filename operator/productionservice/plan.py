@@ -165,16 +165,19 @@ def _change(service: ProductionService, manifest: Manifest, observed: Observed) 
     live = observed.objects.get(ref)
     if live is None:
         return Change(Action.CREATED, ref, manifest, cause="absent")
-    error = _obstacle(service, ref, live, observed)
+    error = _obstacle(service, manifest, live, observed)
     if error is not None:
         return Change(Action.SKIPPED, ref, manifest, uid=live.uid, cause=str(error), error=error)
     cause = _cause(manifest, live)
     return Change(Action.CONFIGURED if cause else Action.UNCHANGED, ref, manifest, uid=live.uid, cause=cause)
 
 
-def _obstacle(service: ProductionService, ref: Ref, live: Live, observed: Observed) -> OperatorError | None:
+def _obstacle(
+    service: ProductionService, manifest: Manifest, live: Live, observed: Observed
+) -> OperatorError | None:
     """Why the object must not be written to, None when it is ours to write."""
-    if _is_ours(service, live, observed):
+    ref = ref_of(manifest)
+    if _is_ours(service, manifest, live, observed):
         return (
             Waiting(f"{ref} is being deleted; it is made again when it is gone", seconds=5)
             if live.deleting
@@ -193,16 +196,18 @@ def _obstacle(service: ProductionService, ref: Ref, live: Live, observed: Observ
     return NotOwned(f"{ref} belongs to {owner.kind} {owner.name}: rename or delete one of the two")
 
 
-def _is_ours(service: ProductionService, live: Live, observed: Observed) -> bool:
+def _is_ours(service: ProductionService, manifest: Manifest, live: Live, observed: Observed) -> bool:
     """Controlled by the service, or by nobody and either made for it or handed over to it.
 
-    Only the operator writes the digest; with the label it marks an object whose owner reference was taken away.
+    Only the operator writes the digest; with the label it marks an object whose owner reference was taken away. The
+    digest of the very manifest that is wanted says so without the label too: the owner's UID is part of it.
     Who may annotate an object may also delete it: handing it over gives nobody a right that they had not.
     """
     name = service.metadata.name
     if live.owner is not None:
         return _controls(observed, live)
-    return live.adopt == name or (live.digest is not None and live.service == name)
+    made_here = live.digest is not None and (live.service == name or live.digest == applied_digest(manifest))
+    return live.adopt == name or made_here
 
 
 def _cause(manifest: Manifest, live: Live) -> str:

@@ -228,11 +228,26 @@ def test_what_somebody_else_controls_cannot_be_handed_over() -> None:
     assert change.action is Action.SKIPPED
 
 
+def test_without_owner_and_label_the_digest_of_the_very_manifest_still_says_whose_it_is() -> None:
+    service = make_service()
+
+    def stripped(found: Manifest) -> None:
+        found["metadata"].update(ownerReferences=[], labels={})
+
+    assert steps(plan_for(service, observe(*as_live(service, Service=stripped)))) == [
+        ("configured", "Service", labels.FIELD_MANAGER)
+    ]
+    other = make_service(port=9999)
+    changed = change_of(plan_for(other, observe(*as_live(service, Deployment=stripped))), "Deployment")
+    assert changed.action is Action.SKIPPED
+
+
 def test_a_copy_of_another_services_child_is_not_taken_for_ours() -> None:
     service = make_service()
 
     def copied(found: Manifest) -> None:
-        found["metadata"].update(ownerReferences=[], labels={labels.SERVICE: "other"})
+        theirs = {labels.APPLIED_DIGEST: "of another manifest"}
+        found["metadata"].update(ownerReferences=[], labels={labels.SERVICE: "other"}, annotations=theirs)
 
     plan = plan_for(service, observe(*as_live(service, Service=copied)))
 
