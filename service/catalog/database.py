@@ -1,75 +1,73 @@
-"""The embedded database: SQLite, made at start, in the first place that can be written.
+"""Which database the catalogue uses: PostgreSQL when it has an address, else an embedded SQLite.
 
-It is for running the catalogue without anything else: one process, data as durable as its directory.
+The embedded one is for running the catalogue without anything else: one process, data as durable as its directory.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import socket
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import structlog
-from sqlalchemy import AsyncAdaptedQueuePool, event, text
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
-from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy import Connection, text
+
+from catalog import migrations, tables
+from catalog.settings import CatalogSettings
+from prodkit.database import Database
+from prodkit.database.limits import statement_limit
+from prodkit.database.migrations import check_schema, migrate, revision, upgrade
+from prodkit.database.postgres import PostgresOptions, postgres_engine, postgres_engine_for_migrations
+from prodkit.database.sqlite import sqlite_engine
+from prodkit.secrets_watch import SecretFile, SecretWatcher
 
 logger = structlog.get_logger("catalog.database")
 
 _FILE = "catalog.sqlite3"
-_BUSY_MS = 5_000  # a writer waits this long for another before it gives up
-_POOL = 5
-
-
-class Table(DeclarativeBase):
-    """Base of all tables."""
 
 
 class DataDirError(Exception):
     """The named data directory cannot be used; the message says what to do."""
 
 
-class Database:
-    """Engine and sessions. Nothing is opened before `open()`."""
+class PostgresDatabase(Database):
+    """The shared database. Its schema is made by `python -m catalog migrate`, never here."""
+
+    def __init__(self, options: PostgresOptions) -> None:
+        super().__init__(lambda: postgres_engine(options))
+
+    async def ping(self) -> None:
+        """Raise when the database does not answer, or has a schema that this build does not serve on."""
+        with statement_limit(0.4):
+            async with self.session() as session:
+                await check_schema(session, migrations.ACCEPTED)
+
+
+class EmbeddedDatabase(Database):
+    """SQLite, made and migrated at start, in the first place that can be written."""
 
     def __init__(self, data_dir: str = "") -> None:
+        super().__init__(lambda: sqlite_engine(self._file))
         self._data_dir = data_dir
         self._temporary: Path | None = None
-        self._engine: AsyncEngine | None = None
-        self._sessions: async_sessionmaker[AsyncSession] | None = None
+        self._file: Path | None = None
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
         """Find a place, connect, make the schema. A temporary place is removed at the end."""
-        file = self._place()
-        engine = _file_engine(file) if file is not None else _memory_engine()
-        self._engine = engine
-        self._sessions = async_sessionmaker(engine, expire_on_commit=False)
+        self._file = self._place()
         try:
-            async with engine.begin() as connection:
-                await connection.run_sync(Table.metadata.create_all)
-            yield
+            async with super().open():
+                async with self.engine.begin() as connection:
+                    await connection.run_sync(_make_schema)
+                yield
         finally:
-            await engine.dispose()
             if self._temporary is not None:
                 shutil.rmtree(self._temporary, ignore_errors=True)
-
-    @asynccontextmanager
-    async def session(self) -> AsyncIterator[AsyncSession]:
-        """One transaction: committed at the end, rolled back on an error."""
-        if self._sessions is None:
-            raise RuntimeError("the database is not open: use it inside of Database.open()")
-        async with self._sessions.begin() as session:
-            yield session
-
-    async def ping(self) -> None:
-        """Raise when the database does not answer."""
-        async with self.session() as session:
-            await session.execute(text("SELECT 1"))
 
     def _place(self) -> Path | None:
         """The database file; None when no directory can be written."""
@@ -89,6 +87,43 @@ class Database:
         return self._temporary / _FILE
 
 
+def open_database(settings: CatalogSettings, secrets: SecretWatcher) -> PostgresDatabase | EmbeddedDatabase:
+    """The database that the settings name. SecretFileError when its password cannot be read."""
+    if not settings.database_url.get_secret_value():
+        return EmbeddedDatabase(settings.data_dir)
+    password = None
+    if settings.database_password_file:
+        password = secrets.file("database-password", settings.database_password_file)
+    return PostgresDatabase(postgres_options(settings, password))
+
+
+def postgres_options(settings: CatalogSettings, password: SecretFile | None) -> PostgresOptions:
+    """How to reach the shared database."""
+
+    def passwords() -> Sequence[str]:
+        if password is None:
+            return ()
+        password.reload()  # a file read costs nothing beside a connection, and the newest is most likely right
+        return password.candidates()
+
+    return PostgresOptions(
+        settings.database_url.get_secret_value(),
+        ca_file=settings.database_ca_file,
+        passwords=passwords,
+        application=socket.gethostname(),  # in a cluster the name of the pod
+        pool_size=settings.database_pool,
+    )
+
+
+def migrate_database(settings: CatalogSettings) -> tuple[str, str]:
+    """Bring the shared database to this build's schema. Returns the revisions before and after."""
+    password = None
+    if settings.database_password_file:
+        password = SecretFile("database-password", settings.database_password_file)
+    engine = postgres_engine_for_migrations(postgres_options(settings, password))
+    return migrate(engine, migrations.DIRECTORY, target=migrations.HEAD)
+
+
 def usable_directory(directory: Path) -> Path:
     """Make the directory if it is not there; `DataDirError` when it cannot be made or written."""
     try:
@@ -104,27 +139,17 @@ def usable_directory(directory: Path) -> Path:
     return directory
 
 
-def _file_engine(file: Path) -> AsyncEngine:
-    engine = create_async_engine(
-        f"sqlite+aiosqlite:///{file}", pool_size=_POOL, max_overflow=0, pool_timeout=_BUSY_MS / 1000
-    )
-    event.listen(engine.sync_engine, "connect", _set_pragmas)
-    return engine
+def _make_schema(connection: Connection) -> None:
+    """Make the schema, or bring that of an older build up to date.
 
-
-def _memory_engine() -> AsyncEngine:
-    # One connection is the whole database, so there must be exactly one and it must never be replaced.
-    return create_async_engine(
-        "sqlite+aiosqlite://",
-        poolclass=AsyncAdaptedQueuePool,
-        pool_size=1,
-        max_overflow=0,
-        pool_timeout=_BUSY_MS / 1000,
-    )
-
-
-def _set_pragmas(connection: Any, _record: object) -> None:
-    cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", f"busy_timeout={_BUSY_MS}", "foreign_keys=ON"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
+    A new one is made without Alembic: importing that would cost a third of the start.
+    """
+    found = revision(connection)
+    if found and found != migrations.HEAD:
+        upgrade(connection, migrations.DIRECTORY, target=migrations.HEAD)
+    tables.METADATA.create_all(connection)
+    if not found:
+        connection.execute(
+            text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
+        )
+        connection.execute(text("INSERT INTO alembic_version VALUES (:head)"), {"head": migrations.HEAD})

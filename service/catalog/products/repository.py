@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import delete, func, insert, or_, select, update
@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from catalog.products.models import ProductRow
 from catalog.products.schemas import Product, ProductInput
+from catalog.table import utc
 
 
 class DuplicateSkuError(Exception):
@@ -64,6 +65,27 @@ class ProductRepository:
         )
         return await self._write(statement, given.sku) == 1
 
+    async def upsert(
+        self, given: Sequence[ProductInput], new_ids: Sequence[str], now: datetime
+    ) -> tuple[int, Sequence[str]]:
+        """Insert or overwrite by SKU. Returns how many are new, and the ids of those that were there."""
+        skus = [item.sku for item in given]
+        rows = await self._session.execute(
+            select(ProductRow.sku, ProductRow.id).where(ProductRow.sku.in_(skus)).with_for_update()
+        )
+        known: dict[str, str] = dict(row.tuple() for row in rows)
+        new = [
+            {"id": new_id, "version": 1, "created_at": now, "updated_at": now, **item.model_dump()}
+            for new_id, item in zip(new_ids, given, strict=True)
+            if item.sku not in known
+        ]
+        if new:
+            await self._session.execute(insert(ProductRow), new)
+        for item in given:
+            if item.sku in known:
+                await self.replace(known[item.sku], item, version=None, now=now)
+        return len(new), list(known.values())
+
     async def remove(self, product_id: str, *, version: int | None) -> bool:
         """Delete if the product still has `version` (None: whatever it has)."""
         statement = delete(ProductRow).where(*_guard(product_id, version))
@@ -93,11 +115,6 @@ def _product(row: ProductRow) -> Product:
         price_cents=row.price_cents,
         currency=row.currency,
         version=row.version,
-        created_at=_utc(row.created_at),
-        updated_at=_utc(row.updated_at),
+        created_at=utc(row.created_at),
+        updated_at=utc(row.updated_at),
     )
-
-
-def _utc(moment: datetime) -> datetime:
-    """SQLite forgets the zone; we only ever write UTC."""
-    return moment.replace(tzinfo=UTC)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import UTC, datetime
 
-from catalog.database import Database
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from catalog.products.repository import DuplicateSkuError, ProductRepository
 from catalog.products.schemas import Product, ProductInput, ProductPage
 from prodkit import Problem
 from prodkit.cache import Cache
 from prodkit.correlation import new_id
+from prodkit.database import Database
 
 _EXPORT_BATCH = 100
 
@@ -92,6 +94,19 @@ class ProductService:
                 await repository.add(new_id(), sample, datetime.now(UTC))
                 added += 1
         return added
+
+    async def write_all(
+        self, session: AsyncSession, items: Sequence[ProductInput]
+    ) -> tuple[int, Sequence[str]]:
+        """Create or replace by SKU in the caller's transaction. Returns how many are new, and the ids of the
+        others: hand them to `forget` once the transaction is through."""
+        ids = [new_id() for _ in items]
+        return await ProductRepository(session).upsert(items, ids, datetime.now(UTC))
+
+    async def forget(self, product_ids: Iterable[str]) -> None:
+        """These have changed: read them again."""
+        for product_id in product_ids:
+            await self._cache.forget(product_id)
 
     async def _read(self, product_id: str) -> Product | None:
         async with self._database.session() as session:

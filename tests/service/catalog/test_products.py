@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from catalog.app import create_catalog
+from catalog.seed import sample_products
 from catalog.settings import CatalogSettings
 
 LAMP = {
@@ -25,11 +26,11 @@ LAMP = {
 }
 
 
-@pytest.fixture(params=["file", "memory"])
+@pytest.fixture(params=["file", "memory", "postgres"])
 async def client(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[httpx.AsyncClient]:
-    """A catalogue with its samples; once on a file, once in memory because nothing can be written."""
+    """A catalogue with its samples: on a file, in memory because nothing can be written, on a real PostgreSQL."""
     if request.param == "memory":
 
         def refuse(**_: object) -> str:
@@ -37,13 +38,23 @@ async def client(
 
         monkeypatch.setattr("tempfile.mkdtemp", refuse)
     directory = str(tmp_path) if request.param == "file" else ""
-    app = create_catalog(CatalogSettings.load(data_dir=directory, access_log=False))
+    url = request.getfixturevalue("database_url") if request.param == "postgres" else ""
+    app = create_catalog(CatalogSettings.load(data_dir=directory, database_url=url, access_log=False))
     transport = httpx.ASGITransport(app)
     async with (
         app.router.lifespan_context(app),
         httpx.AsyncClient(transport=transport, base_url="http://catalog") as client,
     ):
+        if request.param == "postgres":
+            await add_samples(client)
         yield client
+
+
+async def add_samples(client: httpx.AsyncClient) -> None:
+    """A shared database gets no samples by itself."""
+    for sample in sample_products():
+        reply = await client.post("/products", json=sample.model_dump(by_alias=True))
+        assert reply.status_code == 201
 
 
 async def create(client: httpx.AsyncClient, **changes: Any) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Bulk imports: many products at once, in the background, with progress."""

@@ -1,0 +1,1 @@
+"""Prices: list price of the product, offer of the pricing service."""
