@@ -18,7 +18,7 @@ from tests.api.operator_process import OperatorProcess
 
 REQUEST_SECONDS, SILENCE_SECONDS = 2.0, 3.0
 """Instead of 15 and 70: the same code gives up sooner, so that a fault takes seconds to show."""
-SETTINGS = {"RESYNC_SECONDS": "10", "LEADER_ELECTION": "false"}
+SETTINGS = {"RESYNC_SECONDS": "10", "RELIST_SECONDS": "10", "LEADER_ELECTION": "false"}
 """Of a single replica: one that was killed does not have to wait for its own Lease."""
 _IMPATIENT = f"""
 import sys

@@ -53,6 +53,8 @@ class OperatorConfig(BaseModel):
     """In how many zones the cluster has nodes, for what the webhook says about them; 0: not known."""
     resync_seconds: Annotated[float, Field(ge=10, le=86400)] = 600
     """Time between two looks at everything, jittered by a tenth."""
+    relist_seconds: Annotated[float, Field(ge=10, le=86400)] = 600
+    """Time between two complete lists of each kind: they find what a watch has lost without a word."""
     dns_namespace: str = "kube-system"
     """Namespace of the cluster's DNS pods; services may always talk to them."""
     dns_labels: Mapping[str, str] = Field(default_factory=lambda: {"k8s-app": "kube-dns"})

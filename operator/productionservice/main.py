@@ -80,7 +80,7 @@ class Operator:
         for kind, store in caches.children.items():
             reflector: Reflector[Any] = Reflector(
                 self._client, RESOURCES[kind], store, self.triggers.child,
-                namespace=namespace, selector=CHILD_SELECTOR, relist_seconds=self._config.resync_seconds,
+                namespace=namespace, selector=CHILD_SELECTOR, relist_seconds=self._config.relist_seconds,
             )  # fmt: skip
             reflector.on_served = functools.partial(self._served, caches, kind, namespace, reflector)
             found.append(reflector)
@@ -88,13 +88,13 @@ class Operator:
             changed = functools.partial(self.triggers.contents, kind)
             reflector = Reflector(
                 self._client, SOURCES[kind], contents, changed,
-                namespace=namespace, relist_seconds=self._config.resync_seconds,
+                namespace=namespace, relist_seconds=self._config.relist_seconds,
             )  # fmt: skip
             reflector.on_served = functools.partial(self._served, caches, kind, namespace, reflector)
             found.append(reflector)
         pods: Reflector[Any] = Reflector(
             self._client, PODS, caches.pods, self.triggers.pod,
-            namespace=namespace, selector=POD_SELECTOR, relist_seconds=self._config.resync_seconds,
+            namespace=namespace, selector=POD_SELECTOR, relist_seconds=self._config.relist_seconds,
         )  # fmt: skip
         return [*found, pods]
 
