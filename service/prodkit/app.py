@@ -13,10 +13,10 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
 from prodkit import contract, problems
+from prodkit.access import AccessLog
 from prodkit.admin import create_admin, version_info
 from prodkit.health import Check, Health
 from prodkit.lifecycle import Lifecycle
-from prodkit.logs import access_logger
 from prodkit.metrics import Metrics
 from prodkit.settings import Settings
 from prodkit.telemetry import Telemetry
@@ -33,7 +33,7 @@ class App(FastAPI):
         *,
         checks: Sequence[Check] = (),
         lifespan: Lifespan | None = None,
-        access_log: Any = None,
+        access_log: AccessLog | None = None,
         **fastapi: Any,
     ) -> None:
         self.settings = settings
@@ -41,7 +41,7 @@ class App(FastAPI):
         self.health = Health(checks, lifecycle=self.lifecycle)
         self.metrics = Metrics(name=settings.name, version=settings.version, environment=settings.environment)
         self.health.register(self.metrics.registry)
-        self._access_log = access_log
+        self.access_log = access_log
         self._inner_lifespan = lifespan
         super().__init__(
             title=fastapi.pop("title", settings.name),
@@ -77,7 +77,7 @@ class App(FastAPI):
         return Telemetry(
             super().build_middleware_stack(),
             metrics=self.metrics,
-            access_log=self._access_log,
+            access_log=self.access_log,
             lifecycle=self.lifecycle,
             body_bytes=self.settings.body_bytes,
         )
@@ -111,7 +111,7 @@ def create_app(
     resources and runs before the first check. Other arguments go to `FastAPI`.
     """
     fields = {"service": settings.name, "version": settings.version}
-    log = access_logger(fields) if settings.access_log else None
+    log = AccessLog(fields) if settings.access_log else None
     return App(settings, checks=checks, lifespan=lifespan, access_log=log, **fastapi)
 
 

@@ -19,6 +19,32 @@ _REQUEST_ID = re.compile(contract.REQUEST_ID_PATTERN.removeprefix("^").removesuf
 _TRACEPARENT = re.compile(rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 _TRACEPARENT_MAX_BYTES = 256
 _NOT_SAMPLED = "00"
+_SAMPLED_FLAG = 1
+_POOL_BYTES = 4096
+
+
+class _Random:
+    """Random hex digits out of one system call for many requests."""
+
+    def __init__(self) -> None:
+        self._digits = ""
+        self._next = 0
+        os.register_at_fork(after_in_child=self._forget)  # two processes must not hand out the same digits
+
+    def take(self, count: int) -> str:
+        """`count` hex digits that nobody has had before."""
+        begin = self._next
+        self._next = end = begin + count
+        if end > len(self._digits):
+            self._digits = os.urandom(_POOL_BYTES).hex()
+            begin, self._next = 0, count
+        return self._digits[begin : begin + count]
+
+    def _forget(self) -> None:
+        self._digits = ""
+
+
+_random = _Random()
 
 
 class RequestContext(NamedTuple):
@@ -37,6 +63,11 @@ class RequestContext(NamedTuple):
     def traceparent(self) -> str:
         """The `traceparent` header of an outgoing call."""
         return f"00-{self.trace_id}-{self.span_id}-{self.trace_flags}"
+
+    @property
+    def sampled(self) -> bool:
+        """True when this request is traced."""
+        return bool(int(self.trace_flags, 16) & _SAMPLED_FLAG)
 
 
 _current: ContextVar[RequestContext | None] = ContextVar("prodkit_request", default=None)
@@ -62,12 +93,12 @@ def propagation_headers() -> dict[str, str]:
 
 def new_id() -> str:
     """A 32-digit hex id that sorts by time: 48 bits of milliseconds (as UUIDv7 has them), 80 random bits."""
-    return f"{time.time_ns() // 1_000_000:012x}{os.urandom(10).hex()}"
+    return f"{time.time_ns() // 1_000_000:012x}{_random.take(20)}"
 
 
 def make_context(request_id: bytes | None, traceparent: bytes | None) -> RequestContext:
     """Context from the raw header values; whatever is missing or malformed is made anew, never passed on."""
-    random = os.urandom(34).hex()
+    random = _random.take(68)
     if request_id is not None and _REQUEST_ID.fullmatch(request_id):
         accepted = request_id.decode("ascii")
     else:

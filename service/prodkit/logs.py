@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import sys
 from datetime import UTC, datetime
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import orjson
 import structlog
@@ -50,17 +50,6 @@ def configure_logging(*, level: str = "info", fields: dict[str, str] | None = No
         logger.propagate = True
     for name in ("uvicorn.error", "asyncio", "aiosqlite", "sqlalchemy.engine"):  # only chatter below warning
         logging.getLogger(name).setLevel(max(number, logging.WARNING))
-
-
-def access_logger(fields: dict[str, str] | None = None, stream: BinaryIO | None = None) -> Any:
-    """The logger of the access lines: few steps, and independent of the process-wide configuration."""
-    raw = structlog.BytesLogger(stream or sys.stdout.buffer)
-    return structlog.wrap_logger(
-        raw,
-        processors=[structlog.stdlib.add_log_level, _add_time, _adder(fields or {}), render],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        cache_logger_on_first_use=True,
-    )
 
 
 def add_request_ids(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

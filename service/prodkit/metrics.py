@@ -13,13 +13,13 @@ from prometheus_client import (
     Counter,
     Gauge,
     GCCollector,
-    Histogram,
     PlatformCollector,
     ProcessCollector,
 )
 from prometheus_client.exposition import choose_encoder
 
 from prodkit import contract
+from prodkit.histogram import DurationHistogram
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "QUERY"})
 # OpenTelemetry's advice for http.server.request.duration, so that dashboards fit both.
@@ -41,14 +41,12 @@ class Metrics:
             collector(registry=self.registry)
         self.in_flight = 0
         """Requests being handled now; a plain number because it changes twice per request."""
-        self._duration = Histogram(
+        self._duration = DurationHistogram(
             contract.REQUEST_DURATION_METRIC,
             "Time from the request's head to the end of its response",
-            ("method", "route", "status"),
-            buckets=BUCKETS,
-            registry=self.registry,
+            BUCKETS,
         )
-        self._children: dict[tuple[str, str, int], Histogram] = {}
+        self.registry.register(self._duration)
         Gauge(
             contract.REQUESTS_IN_FLIGHT_METRIC, "Requests being handled", registry=self.registry
         ).set_function(lambda: self.in_flight)
@@ -65,12 +63,13 @@ class Metrics:
         """Make the series of `(method, route, success status)` exist at 0, with their server errors."""
         for method, route, status in routes:
             for declared in (status, *DECLARED_ERRORS):
-                self._child(method, route, declared)
-        self._child("GET", contract.UNMATCHED_ROUTE, 404)
+                self._duration.declare(method, route, declared)
+        self._duration.declare("GET", contract.UNMATCHED_ROUTE, 404)
 
-    def observe(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Record one finished request. `route` is the template, never the path."""
-        self._child(method if method in METHODS else contract.OTHER_METHOD, route, status).observe(seconds)
+    def observe(self, method: str, route: str, status: int, seconds: float, trace_id: str = "") -> None:
+        """Record one finished request. `route` is the template, never the path; `trace_id` if it is traced."""
+        known = method if method in METHODS else contract.OTHER_METHOD
+        self._duration.observe(known, route, status, seconds, trace_id)
 
     def count_rejected(self, status: int) -> None:
         """Record a request that never became one."""
@@ -80,10 +79,3 @@ class Metrics:
         """The exposition and its content type, in the format that the scraper asks for."""
         encode, content_type = choose_encoder(accept)
         return encode(self.registry), content_type
-
-    def _child(self, method: str, route: str, status: int) -> Histogram:
-        key = (method, route, status)
-        child = self._children.get(key)
-        if child is None:
-            child = self._children[key] = self._duration.labels(method, route, str(status))
-        return child

@@ -14,18 +14,18 @@ What differs from `HttpToolsProtocol` of uvicorn 0.54 (a test asserts the attrib
 from __future__ import annotations
 
 import asyncio
-import fcntl
-import struct
-import termios
 from typing import Any
+from urllib.parse import unquote
 
+import httptools
 import structlog
-from uvicorn._types import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, Scope
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from prodkit import correlation, problems
+from prodkit.cycle import Cycle, unread_bytes
 from prodkit.drain import DrainState
 from prodkit.lingering import LingeringTransport
+from prodkit.telemetry import HEAD_BLOCK
 
 logger = structlog.get_logger("prodkit.protocol")
 
@@ -34,6 +34,7 @@ _REJECTIONS = {
     408: "the header block did not arrive in time",
     431: "the header block is too large",
 }
+_EXTENSIONS: dict[str, dict[object, object]] = {HEAD_BLOCK: {}}
 
 
 class _RejectedError(Exception):
@@ -50,8 +51,10 @@ class DrainProtocol(HttpToolsProtocol):
             raise TypeError("DrainProtocol needs a server with a DrainState as server_state: use DrainServer")
         self.state = state
         self._in_head = False
-        self._head_bytes = 0
+        self._chunk = 0
+        self._head_begun = 0
         self._head_fed = 0
+        self._last_byte = 0.0
         self._head_deadline = 0.0
         self._status = 400
         self._leave_when_idle = False
@@ -73,39 +76,89 @@ class DrainProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():
             return  # lingering: read and thrown away
-        self.state.last_activity = self.loop.time()
+        self.state.last_activity = self._last_byte = self.loop.time()
         head_continues = self._in_head
+        self._chunk = size = len(data)
+        if head_continues:
+            self._head_fed += size
         super().data_received(data)
-        if head_continues and self._in_head:  # one long header arrives in many pieces before any callback
-            self._head_fed += len(data)
-            if self._head_fed > self.state.limits.header_bytes:
-                self._reject(431)
+        # One long header arrives in many pieces before any callback.
+        if head_continues and self._in_head and self._head_fed > self.state.limits.header_bytes:
+            self._reject(431)
 
     # the parser's side
 
     def on_message_begin(self) -> None:
-        super().on_message_begin()
+        self.url = b""
+        self.expect_100_continue = False
+        self.headers = []
         self._in_head = True
-        self._head_bytes = self._head_fed = 0
-        self._head_deadline = self.loop.time() + self.state.limits.header_seconds
-
-    def on_url(self, url: bytes) -> None:
-        super().on_url(url)
-        self._count(len(url))
+        self._head_begun = self._chunk
+        self._head_fed = 0
+        self._head_deadline = self._last_byte + self.state.limits.header_seconds
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        super().on_header(name, value)
-        self._count(len(name) + len(value))
-        if len(self.headers) > self.state.limits.header_count:
-            self._status = 431
-            raise _RejectedError
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         self._in_head = False
-        super().on_headers_complete()
+        self._check_head()
+        parser = self.parser
+        version = parser.get_http_version()
+        path, raw_path, query = _split(self.url)
+        self.scope = {
+            "type": "http",
+            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
+            "http_version": version,
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme,  # type: ignore[typeddict-item]  # set in connection_made
+            "method": parser.get_method().decode("ascii"),
+            "root_path": self.root_path,
+            "path": self.root_path + path,
+            "raw_path": self.root_path.encode("ascii") + raw_path,
+            "query_string": query,
+            "headers": self.headers,
+            "state": self.app_state.copy(),
+            "extensions": _EXTENSIONS,
+        }
+        if parser.should_upgrade() and self._should_upgrade():
+            return
+        previous = self.cycle
+        self.cycle = cycle = Cycle(
+            scope=self.scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=version != "1.0" and parser.should_keep_alive(),
+            on_response=self.on_response_complete,
+        )
+        cycle.state = self.state
+        cycle.has_more = self._has_more
+        if previous is None or previous.response_complete:
+            self._start_asgi_task(cycle, self.app)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((cycle, self.app))
 
     def on_response_complete(self) -> None:
-        super().on_response_complete()
+        """Begin with the next request of the connection, if there is one."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+            return
+        self._last_byte = self.loop.time()
         if self._leave_when_idle and self._is_idle():
             self.transport.close()
 
@@ -122,23 +175,32 @@ class DrainProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def close_overdue(self, now: float) -> None:
-        """About once a second: refuse a header block that takes too long, close a silent connection."""
+        """About once a second: refuse a header block that takes too long, close a silent connection.
+
+        One look at all connections a second costs less than a timer for every request.
+        """
         if not self._is_idle():
             self._head_deadline = now + self.state.limits.header_seconds  # reading may be paused meanwhile
-        elif now > self._head_deadline and not self.transport.is_closing():
-            if self._in_head:
+        elif self.transport.is_closing():
+            return
+        elif self._in_head:
+            if now > self._head_deadline:
                 self._reject(408)
-            elif self.cycle is None:
-                self.transport.close()
+        elif now > (self._head_deadline if self.cycle is None else self._last_byte + self.timeout_keep_alive):
+            self.transport.close()
 
     # inside
 
     def _is_idle(self) -> bool:
         return self.cycle is None or self.cycle.response_complete
 
-    def _count(self, size: int) -> None:
-        self._head_bytes += size
-        if self._head_bytes > self.state.limits.header_bytes:
+    def _check_head(self) -> None:
+        """Size and number of the header fields, once. They are added up only when they may be too many bytes."""
+        limits = self.state.limits
+        size = 0
+        if self._head_begun + self._head_fed > limits.header_bytes:
+            size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+        if len(self.headers) > limits.header_count or size > limits.header_bytes:
             self._status = 431
             raise _RejectedError
 
@@ -157,54 +219,22 @@ class DrainProtocol(HttpToolsProtocol):
             self.transport.write(_rejection(status, detail, context, self.server_state.default_headers))
         self.transport.close()
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        super()._start_asgi_task(cycle, self._drain_aware(cycle, app))
-
-    def _drain_aware(self, cycle: RequestResponseCycle, app: ASGI3Application) -> ASGI3Application:
-        state = self.state
-
-        async def run(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-            async def send_last(message: ASGISendEvent) -> None:
-                if state.draining and message["type"] == "http.response.start" and not self._has_more(cycle):
-                    cycle.keep_alive = False
-                await send(message)
-
-            try:
-                await app(scope, receive, send_last)
-            except asyncio.CancelledError:
-                if not state.cancelling:
-                    raise
-                await self._answer_cancelled(cycle)
-
-        return run
-
-    async def _answer_cancelled(self, cycle: RequestResponseCycle) -> None:
-        if cycle.response_complete or cycle.disconnected:
-            return
-        if cycle.response_started:
-            cycle.disconnected = True  # a response cut short must not look complete: no terminator follows
-            self.transport.close()
-            return
-        headers = [(b"content-length", b"0"), (b"connection", b"close"), (b"retry-after", b"1")]
-        await cycle.send({"type": "http.response.start", "status": 503, "headers": headers})
-        await cycle.send({"type": "http.response.body", "body": b"", "more_body": False})
-
-    def _has_more(self, cycle: RequestResponseCycle) -> bool:
+    def _has_more(self) -> bool:
         """True when another request has come behind this one: parsed, half parsed, or still in the kernel."""
         if self.pipeline or self._in_head:
             return True
-        return not cycle.more_body and _unread_bytes(self.transport) > 0
+        return not self.cycle.more_body and unread_bytes(self.transport) > 0
 
 
-def _unread_bytes(transport: asyncio.Transport) -> int:
-    sock = transport.get_extra_info("socket")
-    if sock is None:
-        return 0
-    try:
-        (count,) = struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.FIONREAD, b"\0" * 4))
-    except OSError:
-        return 0
-    return int(count)
+def _split(url: bytes) -> tuple[str, bytes, bytes]:
+    """Path, raw path and query of a request target."""
+    if url[:1] == b"/" and b"#" not in url:
+        raw_path, _, query = url.partition(b"?")
+    else:
+        parsed = httptools.parse_url(url)
+        raw_path, query = parsed.path or b"", parsed.query or b""
+    path = raw_path.decode("ascii")
+    return unquote(path) if "%" in path else path, raw_path, query
 
 
 def _rejection(

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable
 from typing import Any
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from prodkit import contract, correlation
+from prodkit.access import AccessLog
 from prodkit.lifecycle import Lifecycle
 from prodkit.metrics import Metrics
 from prodkit.problems import MEDIA_TYPE, Problem, problem_body
@@ -30,10 +31,18 @@ SECURITY_HEADERS: tuple[tuple[bytes, bytes], ...] = (
 )
 """On every response. HSTS is the business of whoever ends TLS."""
 NO_STORE = (b"cache-control", b"no-store")
+HEAD_BLOCK = "prodkit.head_block"
+"""ASGI extension of `prodkit.protocol`: finished header lines, sent after the message's own headers."""
 CLIENT_CLOSED = 499
 """Status in log and metrics when the client went away before any response (nginx's number)."""
 _USER_AGENT_CHARS = 256
 _PATH_CHARS = 1024
+_METHOD_CHARS = 32
+_OWN = (*SECURITY_HEADERS, NO_STORE)
+_OWN_NAMES = frozenset((b"x-request-id", *(name for name, _ in _OWN)))
+_OWN_BLOCK = b"".join(b"%b: %b\r\n" % item for item in _OWN) + b"x-request-id: "
+_READ = frozenset((b"x-request-id", b"traceparent", b"user-agent", b"content-length", b"transfer-encoding"))
+_NO_EXTENSIONS: dict[str, Any] = {}
 
 
 class Telemetry:
@@ -44,7 +53,7 @@ class Telemetry:
         app: ASGIApp,
         *,
         metrics: Metrics | None = None,
-        access_log: Any = None,
+        access_log: AccessLog | None = None,
         lifecycle: Lifecycle | None = None,
         body_bytes: int = 0,
     ) -> None:
@@ -86,27 +95,29 @@ class Telemetry:
     def _record(self, exchange: _Exchange) -> None:
         seconds = time.perf_counter() - exchange.started
         scope = exchange.scope
+        method = scope["method"]
         route = route_template(scope)
         status = exchange.status or CLIENT_CLOSED
-        self.metrics.observe(scope["method"], route, status, seconds)
+        context = exchange.context
+        self.metrics.observe(method, route, status, seconds)
         if self.access_log is None:
             return
         client = scope.get("client")
-        context = exchange.context
-        log = self.access_log.error if status >= 500 else self.access_log.info
-        log(
-            "request",
-            request_id=context.request_id,
-            trace_id=context.trace_id,
-            span_id=context.span_id,
-            method=scope["method"][:32],
-            route=route,
-            path=scope["path"][:_PATH_CHARS],
-            status=status,
-            duration_ms=round(seconds * 1000, 3),
-            bytes=exchange.bytes_sent,
-            user_agent=exchange.user_agent,
-            client=client[0] if client else "",
+        self.access_log.write(
+            status,
+            {
+                "request_id": context.request_id,
+                "trace_id": context.trace_id,
+                "span_id": context.span_id,
+                "method": method[:_METHOD_CHARS],
+                "route": route,
+                "path": scope["path"][:_PATH_CHARS],
+                "status": status,
+                "duration_ms": round(seconds * 1000, 3),
+                "bytes": exchange.bytes_sent,
+                "user_agent": exchange.user_agent,
+                "client": client[0] if client else "",
+            },
         )
 
 
@@ -131,7 +142,6 @@ class _Exchange:
         self.started = time.perf_counter()
         self.scope = scope
         self._send = send
-        self._receive = receive
         self.status = 0
         self.bytes_sent = 0
         self.user_agent = ""
@@ -140,27 +150,29 @@ class _Exchange:
         request_id: bytes | None = None
         traceparent: bytes | None = None
         for name, value in scope["headers"]:
-            if name == b"x-request-id":
+            if name not in _READ:
+                continue
+            if name == b"user-agent":
+                self.user_agent = value[:_USER_AGENT_CHARS].decode("latin-1")
+            elif name == b"x-request-id":
                 request_id = value if request_id is None else b""  # two of them: somebody plays games
             elif name == b"traceparent":
                 traceparent = value if traceparent is None else b""
-            elif name == b"user-agent":
-                self.user_agent = value[:_USER_AGENT_CHARS].decode("latin-1")
-            elif name == b"content-length" and body_bytes:
-                self.too_large = value.isdigit() and int(value) > body_bytes
-            elif name == b"transfer-encoding" and body_bytes:
-                self._body_left = body_bytes
-                self.receive = self._counted
+            elif body_bytes:
+                self._limit_body(name, value, body_bytes)
         self.context = correlation.make_context(request_id, traceparent)
 
-    async def send(self, message: Message) -> None:
-        """Pass a message on to the server, with our headers and our bookkeeping."""
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
-            message["headers"] = self._headers(message.get("headers", ()))
-        elif message["type"] == "http.response.body":
+    def send(self, message: Message) -> Awaitable[None]:
+        """Pass a message on to the server, with our headers and our bookkeeping.
+
+        A plain function, so that a message does not cost one more coroutine.
+        """
+        if message["type"] == "http.response.body":
             self.bytes_sent += len(message.get("body", b""))
-        await self._send(message)
+        elif message["type"] == "http.response.start":
+            self.status = message["status"]
+            self._add_headers(message)
+        return self._send(message)
 
     async def answer(
         self, status: int, detail: str = "", *, close: bool = False, retry: bool = False
@@ -175,22 +187,33 @@ class _Exchange:
         await self.send({"type": "http.response.start", "status": status, "headers": headers})
         await self.send({"type": "http.response.body", "body": body})
 
+    def _limit_body(self, name: bytes, value: bytes, body_bytes: int) -> None:
+        if name == b"content-length":
+            self.too_large = value.isdigit() and int(value) > body_bytes
+        else:  # transfer-encoding: a chunked body says its size only while it comes
+            self._body_left = body_bytes
+            self._receive = self.receive
+            self.receive = self._counted
+
     async def _counted(self) -> Message:
-        """A chunked body says its size only while it comes."""
         message = await self._receive()
         self._body_left -= len(message.get("body", b""))
         if self._body_left < 0:
             raise Problem(413, "the body is too large", headers={"Connection": "close"})
         return message
 
-    def _headers(self, given: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    def _add_headers(self, message: Message) -> None:
+        given = message.get("headers", ())
+        request_id = self.context.request_id.encode("ascii")
         names = {name.lower() for name, _ in given}
-        headers = [item for item in given if item[0].lower() != b"x-request-id"]
-        headers.append((b"x-request-id", self.context.request_id.encode("ascii")))
-        headers.extend(item for item in SECURITY_HEADERS if item[0] not in names)
-        if b"cache-control" not in names:
-            headers.append(NO_STORE)
-        return headers
+        if not names.isdisjoint(_OWN_NAMES):  # the application has its own: they win, but for the id
+            headers = [item for item in given if item[0].lower() != b"x-request-id"]
+            headers.extend(item for item in _OWN if item[0] not in names)
+            message["headers"] = [*headers, (b"x-request-id", request_id)]
+        elif HEAD_BLOCK in self.scope.get("extensions", _NO_EXTENSIONS):
+            message[HEAD_BLOCK] = b"%b%b\r\n" % (_OWN_BLOCK, request_id)
+        else:
+            message["headers"] = [*given, *_OWN, (b"x-request-id", request_id)]
 
 
 def route_template(scope: Scope) -> str:

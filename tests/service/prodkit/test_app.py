@@ -14,8 +14,8 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 
 from prodkit import App, Problem, Settings, propagation_headers
+from prodkit.access import AccessLog
 from prodkit.correlation import current
-from prodkit.logs import access_logger
 
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -31,7 +31,7 @@ class Harness:
     def __init__(self) -> None:
         self.lines = io.BytesIO()
         settings = Settings.load(name="shop", version="v9", body_bytes=1000)
-        self.app = App(settings, access_log=access_logger({"service": "shop"}, self.lines))
+        self.app = App(settings, access_log=AccessLog({"service": "shop"}, self.lines))
         _add_routes(self.app)
         self.client = httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://shop")
         self.admin = httpx.AsyncClient(transport=httpx.ASGITransport(self.app.admin), base_url="http://admin")
