@@ -37,6 +37,11 @@ class OperatorProcess:
     base: str = ""
 
     @property
+    def module(self) -> str:
+        """What is run."""
+        return "productionservice.main"
+
+    @property
     def user(self) -> str:
         """Name in the audit log."""
         return f"system:serviceaccount:{self.home}:{ACCOUNT}"
@@ -80,7 +85,7 @@ class OperatorProcess:
         """Start it, and wait until it is ready."""
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "productionservice.main"],
+                [sys.executable, "-m", self.module],
                 stdout=output,
                 stderr=output,
                 env=self._environment(),
@@ -136,7 +141,7 @@ class OperatorProcess:
             "KUBECONFIG": str(self.folder / "kubeconfig"), "HTTP_HOST": "127.0.0.1", "HTTP_PORT": "0",
             "LEASE_NAMESPACE": self.home, **self.settings,
         }  # fmt: skip
-        return {**kept, "PYTHONPATH": str(ROOT / "operator"), **{PREFIX + k: v for k, v in ours.items()}}
+        return {**kept, "PYTHONPATH": f"{ROOT / 'operator'}:{ROOT}", **{PREFIX + k: v for k, v in ours.items()}}
 
     def _write_kubeconfig(self) -> None:
         admin = yaml.safe_load(self.cluster.kubeconfig_path.read_text())
