@@ -38,14 +38,19 @@ class Contents:
     def of(cls, body: Mapping[str, Any], _before: Contents | None = None) -> Contents:
         """From the metadata of an object."""
         metadata = body["metadata"]
-        writes = [w for w in metadata.get("managedFields") or [] if _data(w)]
+        record = metadata.get("managedFields")
+        writes = [write for write in record or [] if _data(write)]
         keys = frozenset(
             field[2:] for write in writes for part in _data(write) for field in part if field.startswith("f:")
         )
-        seen = [[w.get("manager"), w.get("time"), _data(w)] for w in writes] or metadata["resourceVersion"]
+        seen = (
+            [[w.get("manager"), w.get("time"), _data(w)] for w in writes]
+            if record
+            else metadata["resourceVersion"]
+        )
         text = orjson.dumps([metadata["uid"], seen], option=orjson.OPT_SORT_KEYS)
         return cls(
-            keys=keys if writes else None,
+            keys=keys if record else None,
             mark=hashlib.blake2b(text, digest_size=8).hexdigest(),
             leaving="deletionTimestamp" in metadata,
         )

@@ -42,3 +42,10 @@ def test_without_a_record_every_version_is_a_change_and_no_key_is_known() -> Non
 
     assert Contents.of(bare).keys is None
     assert Contents.of(bare).mark != Contents.of(newer).mark
+
+
+def test_an_object_that_lost_all_of_its_data_has_no_key() -> None:
+    bare = secret("user")
+    bare["metadata"]["managedFields"][0]["fieldsV1"] = {"f:type": {}}
+
+    assert Contents.of(bare).keys == frozenset()
