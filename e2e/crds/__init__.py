@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import subprocess
 from pathlib import Path
 from typing import Protocol
 
+from e2e.eventually import eventually
 from e2e.progress import CommandError
 from e2e.tools.builder import go, go_environment
 from e2e.tools.cache import locked
@@ -55,4 +57,10 @@ def install(cluster: Kubectl, project: str, *plurals: str) -> None:
         cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(file))
     for file in files:
         if "CustomResourceDefinition" in file.read_text():
-            cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(file))
+            wait_established(cluster, file)
+
+
+def wait_established(cluster: Kubectl, file: Path) -> None:
+    """Wait until the CRD of a file is served. `kubectl wait` fails at once for one that has no conditions yet."""
+    command = ("wait", "--for=condition=Established", "--timeout=30s", "-f", str(file))
+    eventually(functools.partial(cluster.kubectl, *command))

@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from e2e.cluster.providers import Cluster
+from e2e.crds import wait_established
 from e2e.eventually import eventually
 from productionservice.config import PREFIX
 from productionservice.rbac import cluster_rules
@@ -54,7 +55,7 @@ class OperatorProcess:
     def install(self) -> None:
         """The CRD, and an account with the generated rules."""
         self.cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CRD))
-        self.cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(CRD))
+        wait_established(self.cluster, CRD)
         role = {"apiGroup": "rbac.authorization.k8s.io"}
         metadata = {"name": f"{ACCOUNT}-{self.home}"}
         subjects = [{"kind": "ServiceAccount", "name": ACCOUNT, "namespace": self.home}]
@@ -141,7 +142,11 @@ class OperatorProcess:
             "KUBECONFIG": str(self.folder / "kubeconfig"), "HTTP_HOST": "127.0.0.1", "HTTP_PORT": "0",
             "LEASE_NAMESPACE": self.home, **self.settings,
         }  # fmt: skip
-        return {**kept, "PYTHONPATH": f"{ROOT / 'operator'}:{ROOT}", **{PREFIX + k: v for k, v in ours.items()}}
+        return {
+            **kept,
+            "PYTHONPATH": f"{ROOT / 'operator'}:{ROOT}",
+            **{PREFIX + k: v for k, v in ours.items()},
+        }
 
     def _write_kubeconfig(self) -> None:
         admin = yaml.safe_load(self.cluster.kubeconfig_path.read_text())
