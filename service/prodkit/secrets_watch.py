@@ -117,8 +117,9 @@ class SecretWatcher:
 
     def certificate(self, name: str, context: ssl.SSLContext, certificate: Path, key: Path) -> SecretFile:
         """Load a certificate chain into `context`, and again whenever its file changes: new handshakes use it."""
-        context.load_cert_chain(certificate, key)
-        return self.file(name, certificate, on_change=lambda: context.load_cert_chain(certificate, key))
+        load = partial(_load_pair, context, certificate, key)
+        load()
+        return self.file(name, certificate, on_change=load)
 
     def look(self) -> None:
         """Look at every file once."""
@@ -159,3 +160,10 @@ class SecretWatcher:
 
 def _age(secret: SecretFile) -> float:
     return time.time() - secret.changed_at
+
+
+def _load_pair(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
+    """Load the pair, or nothing: a certificate without its key would end every handshake of a live context."""
+    pair = certificate.resolve(), key.resolve()  # of one version, even if the mount is exchanged meanwhile
+    ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(*pair)
+    context.load_cert_chain(*pair)

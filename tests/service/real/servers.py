@@ -25,16 +25,23 @@ class Server:
     """One server process, in a directory that goes with it."""
 
     def __init__(
-        self, command: Sequence[str], directory: Path, *, port: int, user: str | None = None
+        self,
+        command: Sequence[str],
+        directory: Path,
+        *,
+        port: int,
+        user: str | None = None,
+        ready: Sequence[str] = (),
     ) -> None:
         self.command = list(command)
+        self._ready = list(ready)
         self.directory = directory
         self.port = port
         self._user = user
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start, again after a `stop`. Returns when the port answers."""
+        """Start, again after a `stop`. Returns when it answers."""
         with (self.directory / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 self.command, cwd=self.directory, stdout=log, stderr=log, user=self._user, group=self._user
@@ -78,7 +85,10 @@ class Server:
         assert self.process is not None
         if self.process.poll() is not None:
             raise RuntimeError(f"{self.command[0]} left: {(self.directory / 'log').read_text()[-2000:]}")
-        socket.create_connection(("127.0.0.1", self.port), 1).close()
+        if self._ready:
+            subprocess.run(self._ready, check=True, capture_output=True)
+        else:
+            socket.create_connection(("127.0.0.1", self.port), 1).close()
 
 
 def free_port() -> int:
@@ -135,7 +145,13 @@ def postgres_server(*, tls: Path | None = None, options: Sequence[str] = ()) -> 
         with (data / "postgresql.conf").open("a") as file:
             file.write("\n".join(lines) + "\n")
         (data / "pg_hba.conf").write_text(f"local all all trust\n{host} all all 127.0.0.1/32 scram-sha-256\n")
-        server = Server([str(programs / "postgres"), "-D", str(data)], directory, port=port, user=user)
+        server = Server(
+            [str(programs / "postgres"), "-D", str(data)],
+            directory,
+            port=port,
+            user=user,
+            ready=[str(programs / "pg_isready"), "-h", str(directory), "-p", str(port)],
+        )
         with _running(server):
             psql(server, "CREATE ROLE app LOGIN PASSWORD 'first'")
             psql(server, "CREATE DATABASE app OWNER app")
