@@ -31,7 +31,9 @@ class Server:
 
 
 @contextlib.contextmanager
-def serve(name: str, *arguments: str, module: str, cpu: int | None = None) -> Iterator[Server]:
+def serve(
+    name: str, *arguments: str, module: str, cpu: int | None = None, env: dict[str, str] | None = None
+) -> Iterator[Server]:
     """Start `python -m <module> <arguments> <port>`, wait until it answers, stop it at the end.
 
     Its standard output goes through a pipe to a reader that throws it away, as a container runtime's does.
@@ -40,6 +42,7 @@ def serve(name: str, *arguments: str, module: str, cpu: int | None = None) -> It
     port = _free_port()
     environment = {k: v for k, v in os.environ.items() if not k.startswith("SERVICE_")}
     environment["PYTHONPATH"] = f"{ROOT / 'service'}:{ROOT}"
+    environment |= env or {}
     command = [sys.executable, "-m", module, *arguments, str(port)]
     with (
         subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as sink,

@@ -1,19 +1,22 @@
 """The stacks that are compared: one endpoint, and what each of them puts around it.
 
-    python -m benchmarks.service.stacks bare|full|peer|tutorial PORT
+    python -m benchmarks.service.stacks bare|full|full_traced_10|full_traced_100|peer|tutorial PORT
 
 serves `/items/{item_id}` on that port of loopback until SIGTERM. Access logs go to standard output, as in a
-container.
+container; traces go to a receiver (`receiver PORT`) that throws them away.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 import time
 import uuid
+from collections.abc import Callable
 from contextvars import ContextVar
+from functools import partial
 
 import structlog
 import uvicorn
@@ -50,9 +53,17 @@ def bare(port: int) -> None:
     _serve(app, port)
 
 
-def full(port: int) -> None:
+def full(port: int, *, trace_ratio: float = 0.0) -> None:
     """prodkit with its defaults: ids, JSON access log, metrics, headers, overload limiter, limits, drain."""
-    app = create_app(Settings.load(name="bench", host="127.0.0.1", port=port, admin_port=0))
+    settings = Settings.load(
+        name="bench",
+        host="127.0.0.1",
+        port=port,
+        admin_port=0,
+        otlp_endpoint=os.environ["RECEIVER"] if trace_ratio else "",
+        trace_ratio=trace_ratio,
+    )
+    app = create_app(settings)
     app.get("/items/{item_id}")(read_item)
     run(app)
 
@@ -68,6 +79,13 @@ def tutorial(port: int) -> None:
     handler.setFormatter(_JsonFormatter())
     _log.addHandler(handler)
     _log.setLevel(logging.INFO)
+    _serve(app, port)
+
+
+def receiver(port: int) -> None:
+    """Takes OTLP over HTTP and forgets it."""
+    app = FastAPI()
+    app.post("/v1/traces")(lambda: Response(media_type="application/x-protobuf"))
     _serve(app, port)
 
 
@@ -198,5 +216,15 @@ def _serve(app: FastAPI, port: int) -> None:
     )
 
 
+_STACKS: dict[str, Callable[[int], None]] = {
+    "bare": bare,
+    "full": full,
+    "full_traced_10": partial(full, trace_ratio=0.1),
+    "full_traced_100": partial(full, trace_ratio=1.0),
+    "peer": peer,
+    "receiver": receiver,
+    "tutorial": tutorial,
+}
+
 if __name__ == "__main__":
-    {"bare": bare, "full": full, "peer": peer, "tutorial": tutorial}[sys.argv[1]](int(sys.argv[2]))
+    _STACKS[sys.argv[1]](int(sys.argv[2]))

@@ -25,11 +25,18 @@ from benchmarks.service.figures import Figure, report
 from benchmarks.service.load import closed_loop
 from benchmarks.service.processes import Server, serve
 
-STACKS = ("bare", "full", "peer", "tutorial")
+STACKS = ("bare", "full", "full_traced_10", "full_traced_100", "peer", "tutorial")
 CONNECTIONS = 32
 REQUESTS = {"peer": 1500, "tutorial": 500}
 """Per turn, where not 3,000: these take longer for each."""
-GOALS: dict[str, float | None] = {"full": 0.85, "peer": None, "tutorial": None}
+GOALS: dict[str, float | None] = {
+    "full": 0.85,
+    "full_traced_10": 0.75,
+    "full_traced_100": 0.50,
+    "peer": None,
+    "tutorial": None,
+}
+MODULE = "benchmarks.service.stacks"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -45,9 +52,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"--rounds: {rounds} cannot be used: write 1 or more")
     server_cpu, client_cpu = _processors()
     with ExitStack() as stack:
+        receiver = stack.enter_context(serve("receiver", "receiver", module=MODULE, cpu=client_cpu))
+        env = {"RECEIVER": f"http://127.0.0.1:{receiver.port}"}
         servers = [
-            stack.enter_context(serve(name, name, module="benchmarks.service.stacks", cpu=server_cpu))
-            for name in STACKS
+            stack.enter_context(serve(name, name, module=MODULE, cpu=server_cpu, env=env)) for name in STACKS
         ]
         if client_cpu is not None:
             os.sched_setaffinity(0, {client_cpu})

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
+from fastapi.telemetry import TelemetryConfig
 from starlette.applications import Starlette
-from starlette.types import ASGIApp
+from starlette.middleware.errors import ServerErrorMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from prodkit import contract, problems
 from prodkit.access import AccessLog
@@ -21,6 +23,10 @@ from prodkit.metrics import Metrics
 from prodkit.settings import Settings
 from prodkit.telemetry import Telemetry
 
+if TYPE_CHECKING:
+    from prodkit.tracing import Tracing
+
+_NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 Lifespan = Callable[["App"], AbstractAsyncContextManager[None]]
 
 
@@ -42,6 +48,7 @@ class App(FastAPI):
         self.metrics = Metrics(name=settings.name, version=settings.version, environment=settings.environment)
         self.health.register(self.metrics.registry)
         self.access_log = access_log
+        self.tracing = _tracing(settings, self.metrics)
         self._inner_lifespan = lifespan
         super().__init__(
             title=fastapi.pop("title", settings.name),
@@ -50,9 +57,20 @@ class App(FastAPI):
             redoc_url=None,
             openapi_url=None,
             lifespan=_lifespan,
+            telemetry=self.tracing.fastapi if self.tracing else _NO_TELEMETRY,
             **fastapi,
         )
+        self._layer = Telemetry(
+            self._handle,
+            metrics=self.metrics,
+            access_log=access_log,
+            lifecycle=self.lifecycle,
+            body_bytes=settings.body_bytes,
+            tracing=self.tracing,
+            traced=super().__call__,
+        )
         problems.install(self)
+        self._last_resort = self.exception_handlers[Exception]
         self.add_api_route(contract.VERSION_PATH, self._version, methods=["GET"], include_in_schema=False)
 
     @property
@@ -72,15 +90,29 @@ class App(FastAPI):
             self.openapi_schema = problems.describe(super().openapi())
         return self.openapi_schema
 
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Our layer goes outside of everything, also of the handler of last errors and of tracing."""
+        if scope["type"] == "http":
+            await self._layer(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
     def build_middleware_stack(self) -> ASGIApp:
-        """Starlette's hook: our layer goes outside of everything, also of the handler of last errors."""
-        return Telemetry(
-            super().build_middleware_stack(),
-            metrics=self.metrics,
-            access_log=self.access_log,
-            lifecycle=self.lifecycle,
-            body_bytes=self.settings.body_bytes,
-        )
+        """Starlette's hook. Our layer answers last errors, so Starlette's has nothing to do unless told to."""
+        stack = super().build_middleware_stack()
+        unchanged = self.exception_handlers.get(Exception) is self._last_resort
+        if isinstance(stack, ServerErrorMiddleware) and unchanged and 500 not in self.exception_handlers:
+            return stack.app
+        return stack
+
+    def _handle(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """FastAPI's way to its middleware, without the questions that only tracing asks."""
+        scope["app"] = self
+        if self.root_path:
+            scope["root_path"] = self.root_path
+        if self.middleware_stack is None:
+            self.middleware_stack = self.build_middleware_stack()
+        return self.middleware_stack(scope, receive, send)
 
     async def _version(self) -> dict[str, str]:
         return version_info(self.settings)
@@ -96,6 +128,8 @@ class App(FastAPI):
         finally:
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
+            if self.tracing is not None:
+                await self.tracing.close()
 
 
 def create_app(
@@ -113,6 +147,25 @@ def create_app(
     fields = {"service": settings.name, "version": settings.version}
     log = AccessLog(fields) if settings.access_log else None
     return App(settings, checks=checks, lifespan=lifespan, access_log=log, **fastapi)
+
+
+def _tracing(settings: Settings, metrics: Metrics) -> Tracing | None:
+    if not settings.otlp_endpoint:
+        return None
+    from prodkit.tracing import Tracing  # noqa: PLC0415  the SDK takes a quarter of a second to import
+
+    resource = {
+        "service.name": settings.name,
+        "service.namespace": settings.namespace,
+        "service.version": settings.version,
+        "deployment.environment.name": settings.environment,
+    }
+    return Tracing(
+        ratio=settings.trace_ratio,
+        endpoint=settings.otlp_endpoint,
+        resource={key: value for key, value in resource.items() if value},
+        registry=metrics.registry,
+    )
 
 
 @asynccontextmanager

@@ -19,7 +19,8 @@ _REQUEST_ID = re.compile(contract.REQUEST_ID_PATTERN.removeprefix("^").removesuf
 _TRACEPARENT = re.compile(rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 _TRACEPARENT_MAX_BYTES = 256
 _NOT_SAMPLED = "00"
-_SAMPLED_FLAG = 1
+_SAMPLED = "01"
+_ODD_DIGITS = frozenset("13579bdf")
 _POOL_BYTES = 4096
 
 
@@ -66,8 +67,8 @@ class RequestContext(NamedTuple):
 
     @property
     def sampled(self) -> bool:
-        """True when this request is traced."""
-        return bool(int(self.trace_flags, 16) & _SAMPLED_FLAG)
+        """True when this request's trace is kept: the flags' lowest bit."""
+        return self.trace_flags[1] in _ODD_DIGITS
 
 
 _current: ContextVar[RequestContext | None] = ContextVar("prodkit_request", default=None)
@@ -96,16 +97,20 @@ def new_id() -> str:
     return f"{time.time_ns() // 1_000_000:012x}{_random.take(20)}"
 
 
-def make_context(request_id: bytes | None, traceparent: bytes | None) -> RequestContext:
-    """Context from the raw header values; whatever is missing or malformed is made anew, never passed on."""
+def make_context(request_id: bytes | None, traceparent: bytes | None, threshold: str = "") -> RequestContext:
+    """Context from the raw header values; whatever is missing or malformed is made anew, never passed on.
+
+    A new trace is sampled when the last 16 digits of its id come before `threshold`.
+    """
     random = _random.take(68)
     if request_id is not None and _REQUEST_ID.fullmatch(request_id):
         accepted = request_id.decode("ascii")
     else:
         accepted = f"{time.time_ns() // 1_000_000:012x}{random[:20]}"
     trace = parse_traceparent(traceparent) if traceparent is not None else None
-    trace_id, flags = trace or (random[20:52], _NOT_SAMPLED)
-    return RequestContext(accepted, trace_id, random[52:68], flags)
+    if trace is None:
+        trace = random[20:52], _SAMPLED if random[36:52] < threshold else _NOT_SAMPLED
+    return RequestContext(accepted, trace[0], random[52:68], trace[1])
 
 
 def parse_traceparent(value: bytes) -> tuple[str, str] | None:

@@ -89,6 +89,12 @@ class Settings(BaseSettings):
     """Least severe level that is logged."""
     access_log: bool = True
     """One JSON line per request."""
+    otlp_endpoint: Annotated[str, Field(pattern=r"^(https?://[^/]+/?)?$")] = ""
+    """Where traces go: an OTLP/HTTP receiver (`http://collector:4318`); empty traces nothing."""
+    trace_ratio: Annotated[float, Field(ge=0, le=1)] = 0.1
+    """Share of requests to trace when the caller has not decided; a caller's decision is followed."""
+    overload_limit: bool = True
+    """Answer 503 at once when more requests come than can be served in time."""
 
     @classmethod
     def settings_customise_sources(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -19,6 +19,9 @@ from prodkit.access import AccessLog
 from prodkit.lifecycle import Lifecycle
 from prodkit.metrics import Metrics
 from prodkit.problems import MEDIA_TYPE, Problem, problem_body
+
+if TYPE_CHECKING:
+    from prodkit.tracing import Tracing
 
 logger = structlog.get_logger("prodkit.telemetry")
 
@@ -56,8 +59,14 @@ class Telemetry:
         access_log: AccessLog | None = None,
         lifecycle: Lifecycle | None = None,
         body_bytes: int = 0,
+        tracing: Tracing | None = None,
+        traced: ASGIApp | None = None,
     ) -> None:
+        """`traced` is called instead of `app` for the requests that `tracing` keeps."""
         self.app = app
+        self.tracing = tracing
+        self._traced = traced or app
+        self._threshold = tracing.threshold if tracing is not None else ""
         self.metrics = metrics or Metrics()
         self.access_log = access_log
         self.lifecycle = lifecycle or Lifecycle()
@@ -68,13 +77,16 @@ class Telemetry:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        exchange = _Exchange(scope, receive, send, self.body_bytes)
+        exchange = _Exchange(scope, receive, send, self.body_bytes, self._threshold)
         correlation.enter(exchange.context)
         metrics = self.metrics
         metrics.in_flight += 1
         try:
             if exchange.too_large:
                 await exchange.answer(413, f"the body may have {self.body_bytes} bytes", close=True)
+            elif self.tracing is not None and exchange.context.sampled:
+                exchange.traced = True
+                await self._trace(self.tracing, exchange)
             else:
                 await self.app(scope, exchange.receive, exchange.send)
         except Exception as error:  # noqa: BLE001  the last resort: whatever it is becomes a 500 and a log line
@@ -86,6 +98,13 @@ class Telemetry:
         finally:
             metrics.in_flight -= 1
             self._record(exchange)
+
+    def _trace(self, tracing: Tracing, exchange: _Exchange) -> Awaitable[None]:
+        tracing.begin(exchange.context)
+        scope = exchange.scope
+        if exchange.forged_trace:  # OpenTelemetry would read it again, and perhaps otherwise than we
+            scope["headers"] = [item for item in scope["headers"] if item[0] != b"traceparent"]
+        return self._traced(scope, exchange.receive, exchange.send)
 
     async def _failed(self, exchange: _Exchange, error: Exception) -> None:
         logger.error("unhandled exception", exc_info=error, path=exchange.scope["path"][:_PATH_CHARS])
@@ -99,7 +118,7 @@ class Telemetry:
         route = route_template(scope)
         status = exchange.status or CLIENT_CLOSED
         context = exchange.context
-        self.metrics.observe(method, route, status, seconds)
+        self.metrics.observe(method, route, status, seconds, context.trace_id if exchange.traced else "")
         if self.access_log is None:
             return
         client = scope.get("client")
@@ -130,15 +149,17 @@ class _Exchange:
         "_send",
         "bytes_sent",
         "context",
+        "forged_trace",
         "receive",
         "scope",
         "started",
         "status",
         "too_large",
+        "traced",
         "user_agent",
     )
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, body_bytes: int) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, body_bytes: int, threshold: str) -> None:
         self.started = time.perf_counter()
         self.scope = scope
         self._send = send
@@ -146,6 +167,7 @@ class _Exchange:
         self.bytes_sent = 0
         self.user_agent = ""
         self.too_large = False
+        self.traced = False
         self.receive = receive
         request_id: bytes | None = None
         traceparent: bytes | None = None
@@ -160,7 +182,8 @@ class _Exchange:
                 traceparent = value if traceparent is None else b""
             elif body_bytes:
                 self._limit_body(name, value, body_bytes)
-        self.context = correlation.make_context(request_id, traceparent)
+        self.context = correlation.make_context(request_id, traceparent, threshold)
+        self.forged_trace = traceparent is not None and self.context.trace_id.encode() not in traceparent
 
     def send(self, message: Message) -> Awaitable[None]:
         """Pass a message on to the server, with our headers and our bookkeeping.
