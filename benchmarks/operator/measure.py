@@ -9,7 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-USER_AGENT = "productionservice-operator"
+from productionservice.engine.client import AGENT
+
 _TICKS = os.sysconf("SC_CLK_TCK")
 _WRITES = frozenset({"create", "update", "patch", "delete"})
 
@@ -47,7 +48,7 @@ class Request:
     @property
     def ours(self) -> bool:
         """True for the operator's own."""
-        return self.agent.startswith(USER_AGENT)
+        return self.agent.startswith(AGENT)
 
 
 class AuditTail:

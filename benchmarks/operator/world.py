@@ -79,7 +79,7 @@ def _stop_controllers(run_directory: Path) -> None:
 
 def client(cluster: Cluster) -> Client:
     """A client with an administrator's rights."""
-    return Client(load_login(OperatorConfig(kubeconfig=cluster.kubeconfig_path)))
+    return Client(load_login(OperatorConfig(kubeconfig=cluster.kubeconfig_path)), agent="benchmark")
 
 
 def service(name: str) -> dict[str, Any]:

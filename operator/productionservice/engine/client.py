@@ -34,6 +34,8 @@ SILENCE_SECONDS = 70.0
 WATCH_SECONDS = 290
 """How long one watch request lasts, jittered upwards by half: not all watches end at once."""
 READ_TRIES = 3
+AGENT = "productionservice-operator"
+"""Name of the program in the API server's logs."""
 CREATE_ONLY = "1"
 """resourceVersion that no object has (an empty store's revision): with it an apply creates or fails (ADR 0005)."""
 _LEASES = "/apis/coordination.k8s.io/"
@@ -97,9 +99,9 @@ class _Call:
 class Client:
     """One connection pool to the API server. Every method raises an OperatorError when it does not succeed."""
 
-    def __init__(self, login: Login, fence: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, login: Login, fence: Callable[[], None] = lambda: None, *, agent: str = AGENT) -> None:
         """`fence` raises when this process must not write: it is asked right before each write."""
-        self._login = login
+        self._login, self._agent = login, agent
         self.fence = fence
         self._limiter = WriteLimiter()
         self._server = URL(login.server)
@@ -109,7 +111,7 @@ class Client:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, ssl=self._login.ssl_context()),
             timeout=aiohttp.ClientTimeout(total=REQUEST_SECONDS, sock_connect=5),
-            headers={"User-Agent": "productionservice-operator"},
+            headers={"User-Agent": self._agent},
         )
         return self
 
