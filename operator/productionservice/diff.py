@@ -23,6 +23,9 @@ MERGE_KEYS: Mapping[str, tuple[str, ...]] = {
 }
 """Lists that the API server merges by key (`x-kubernetes-list-map-keys`); for `ports` see `_merge_key`."""
 
+MERGED = frozenset({*MERGE_KEYS, "ports"})
+"""Fields that hold such lists; those whose items need not be equal."""
+
 COMPLETE_LISTS = frozenset({"spec.ports"})
 """Merged lists that nobody else may add to: a port added to the Service by hand opens what the spec does not."""
 
@@ -46,6 +49,8 @@ def drift(desired: Manifest, live: Manifest) -> list[str]:
     `apiVersion` and `kind` are how the object was looked up (and lists leave them out): not compared.
     """
     body = {key: value for key, value in desired.items() if key not in {"apiVersion", "kind"}}
+    if desired["kind"] not in CLOSED_FIELDS and _contains("", body, live):
+        return []  # nearly always: no need to say where
     added = [field for field in unwanted_fields(desired) if (live.get("spec") or {}).get(field)]
     return [*_differences("", body, live), *(f"spec.{field}: not wanted" for field in added)]
 
@@ -53,6 +58,19 @@ def drift(desired: Manifest, live: Manifest) -> list[str]:
 def unwanted_fields(desired: Manifest) -> list[str]:
     """Fields of `spec` that the manifest leaves out and that nobody else may fill in."""
     return [field for field in CLOSED_FIELDS.get(desired["kind"], ()) if field not in desired["spec"]]
+
+
+def _contains(field: str, desired: Any, live: Any) -> bool:
+    """True only if `_differences` finds nothing. Lists of maps are compared whole: for those that are merged by key
+    and were added to, `_differences` has the last word.
+    """
+    if type(desired) is dict and type(live) is dict and field not in ATOMIC_MAPS:
+        return all(_contains(key, value, live.get(key)) for key, value in desired.items())
+    if type(desired) is list and type(live) is list and field in MERGED:
+        return len(desired) == len(live) and all(
+            _contains("", one, other) for one, other in zip(desired, live, strict=True)
+        )
+    return bool(desired == live)
 
 
 def _differences(path: str, desired: Any, live: Any) -> Iterator[str]:

@@ -84,16 +84,21 @@ class Live:
     """The content, as long as nothing is verified."""
 
     @classmethod
-    def of(cls, kind: str, body: Mapping[str, Any], before: Live | None = None) -> Live:
+    def of(
+        cls, kind: str, body: Mapping[str, Any], before: Live | None = None, *, verified: str | None = None
+    ) -> Live:
         """From the JSON form. `before` is what was known: for equal content it need not be compared again.
 
-        `kind` is said because lists leave it out of their items.
+        `kind` is said because lists leave it out of their items. `verified` is the digest of a manifest that the
+        body was found to contain.
         """
         metadata = body["metadata"]
         text = orjson.dumps(_content(body))
         content = blake2b(text, digest_size=16).digest()
         known = before is not None and before.content == content
         annotations = metadata.get("annotations") or {}
+        if verified is None and known and before:
+            verified = before.verified
         return cls(
             uid=str(metadata.get("uid", "")),
             owner=owner_of(body),
@@ -103,8 +108,8 @@ class Live:
             deleting="deletionTimestamp" in metadata,
             content=content,
             state=_STATES[kind](body) if kind in _STATES else None,
-            verified=before.verified if known and before else None,
-            packed=before.packed if known and before else zlib.compress(text, 1),
+            verified=verified,
+            packed=None if verified else before.packed if known and before else zlib.compress(text, 1),
         )
 
     @property

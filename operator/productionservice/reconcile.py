@@ -21,7 +21,7 @@ from productionservice.engine.client import Body, Client
 from productionservice.engine.events import Recorder, notes, readiness_notes
 from productionservice.engine.parent import Parent
 from productionservice.engine.queue import Key
-from productionservice.errors import InvalidSpec, OperatorError, Permanent, Transient, Unserved, Waiting
+from productionservice.errors import InvalidSpec, OperatorError, Permanent, Transient, Waiting
 from productionservice.live import Live
 from productionservice.pause import Pause, read_pause
 from productionservice.plan import DEPLOYMENT, WRITES, Applied, Change, Observed, Plan, make_plan, ref_of
@@ -215,15 +215,15 @@ def next_look(applied: Applied) -> float | None:
 
 
 def log_changes(applied: Applied, generation: int) -> None:
-    """One line a change; nothing for a pass without any."""
+    """One line for what was written, one a failure; nothing for a pass without any."""
     for result in applied.results:
-        change = result.change
-        if isinstance(result.error, Unserved):
-            continue  # the reflector has said so, once
-        if result.error is not None:
-            log.warning("not written", kind=change.ref.kind, child=change.ref.name, error=str(result.error))
-        elif change.action in WRITES:
-            log.info(
-                change.action.value, kind=change.ref.kind, child=change.ref.name, cause=change.cause,
-                generation=generation,
-            )  # fmt: skip
+        # Of a kind that is not served the reflector has said so, once.
+        if result.failed:
+            ref = result.change.ref
+            log.warning("not written", kind=ref.kind, child=ref.name, error=str(result.error))
+    made = [
+        result.change for result in applied.results if result.error is None and result.change.action in WRITES
+    ]
+    if made:
+        changes = [f"{change.action.value} {change.ref} ({change.cause})" for change in made]
+        log.info("children changed", changes=changes, generation=generation)

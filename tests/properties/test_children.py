@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from productionservice import labels
 from productionservice.children import Manifest
-from productionservice.diff import ATOMIC_MAPS, MERGE_KEYS, drift
+from productionservice.diff import ATOMIC_MAPS, CLOSED_FIELDS, MERGE_KEYS, _contains, _differences, drift
 from productionservice.effective import compute_effective
 from productionservice.plan import Action
 from tests.support.builders import make_service, observe, plan_for, rendered
@@ -136,3 +136,23 @@ def _served(node: Any, random: Any, field: str = "", *, ours: bool = True) -> An
         random.shuffle(items)
         return items
     return copy.deepcopy(node)
+
+
+@given(names, specs, st.data())
+def test_the_quick_comparison_never_overlooks_a_difference(
+    name: str, spec: dict[str, Any], data: st.DataObject
+) -> None:
+    """Whatever somebody does to a live object: when the quick look says it is as wanted, so does the thorough one."""
+    others = st.sampled_from([None, "other", {}, [], {"a": "b"}, [{"name": "x"}]])
+    for manifest in build(name, spec):
+        live = copy.deepcopy(manifest)
+        containers = [node for _, node in walk(live) if isinstance(node, dict | list)]
+        for _ in range(data.draw(st.integers(0, 2))):
+            node = data.draw(st.sampled_from(containers))
+            if isinstance(node, list):
+                node.append(data.draw(others))
+            else:
+                node[data.draw(st.sampled_from([*node, "added"]))] = data.draw(others)
+        body = {key: value for key, value in manifest.items() if key not in {"apiVersion", "kind"}}
+        if manifest["kind"] not in CLOSED_FIELDS and _contains("", body, live):
+            assert list(_differences("", body, live)) == []

@@ -13,7 +13,7 @@ from productionservice.engine.caches import RESOURCES, Caches
 from productionservice.engine.client import Client
 from productionservice.engine.mend import replace_lists
 from productionservice.errors import OperatorError, Rejected
-from productionservice.live import Live
+from productionservice.live import Live, applied_digest
 from productionservice.plan import Action, Applied, Change, Plan, Result
 
 Resolve = Callable[[Change, Live], Change]
@@ -96,8 +96,9 @@ class _Applier:
             if not mendable:
                 raise
         else:
-            if not (mendable and drift(manifest, body)):
-                return Result(change, self._take(change, body))
+            live = self._take(change, body)
+            if live.verified or not mendable:
+                return Result(change, live)
         await replace_lists(self._client, resource, manifest, uid=uid or "")
         body = await self._client.apply(resource, manifest, manager=change.manager, uid=uid)
         return Result(change, self._take(change, body))
@@ -117,7 +118,10 @@ class _Applier:
 
     def _take(self, change: Change, body: Manifest) -> Live:
         """Put an answer into the cache, and return what is kept of it."""
-        return self._caches.take(change.ref, body, _wanted(change))
+        manifest = _wanted(change)
+        digest = applied_digest(manifest)  # the number of pods alone has none
+        as_wanted = bool(digest) and not drift(manifest, body)
+        return self._caches.take(change.ref, body, verified=digest if as_wanted else None)
 
     def _observed(self, change: Change) -> Live | None:
         return self._caches.children[change.ref.kind].get((self._namespace, change.ref.name))

@@ -118,15 +118,11 @@ class Caches:
         pods = self.pods.versions(groups[0])
         return hash((self.parents.version(key), unserved, sources, *contents, *children, pods))
 
-    def take(self, ref: Ref, body: Manifest, manifest: Manifest) -> Live:
-        """The answer to our own write, and whether it contains what was written."""
-        store, name = self.children[ref.kind], name_of(body["metadata"])
-        store.put(body)
-        live = store.get(name) or Live.of(ref.kind, body)
-        digest = applied_digest(manifest)  # the number of pods alone has none
-        if digest and live.packed is not None and not live.differences(manifest):
-            live = self._verify(store, name, live, digest)
-        return live
+    def take(self, ref: Ref, body: Manifest, *, verified: str | None) -> Live:
+        """The answer to our own write; `verified` is the digest of what was written, if the answer contains it."""
+        store, project = self.children[ref.kind], functools.partial(Live.of, ref.kind, verified=verified)
+        store.put(body, project)
+        return store.get(name_of(body["metadata"])) or project(body)
 
     def verify(self, namespace: str, plan: Plan) -> None:
         """Note which objects were found to be as wanted: their content need not be kept any longer."""

@@ -82,15 +82,20 @@ class Store(Generic[T]):
         """The objects of a group, by name."""
         return [(name, self._entries[name].value) for name in sorted(self._members.get(group, ()))]
 
-    def put(self, body: Mapping[str, Any]) -> Delta[T] | None:
-        """Take in an object. None when it is not newer than what is known: an echo, or a late answer."""
+    def put(
+        self, body: Mapping[str, Any], project: Callable[[Mapping[str, Any], T | None], T] | None = None
+    ) -> Delta[T] | None:
+        """Take in an object. None when it is not newer than what is known: an echo, or a late answer.
+
+        `project` stands in for the store's own where more is known of this body.
+        """
         metadata = body["metadata"]
         name, version = name_of(metadata), _version(metadata)
         old = self._entries.get(name)
         if old is not None and version <= old.version:
             return None
         same = old is not None and old.uid == metadata["uid"]
-        value = self._project(body, old.value if old and same else None)
+        value = (project or self._project)(body, old.value if old and same else None)
         groups = tuple(self._groups.setdefault(group, group) for group in self._group(body))
         entry = Entry(metadata["uid"], version, value, groups)
         if old is None or old.groups != groups:
