@@ -4,10 +4,10 @@ SHELL := /bin/sh
 PYTHON ?= python3
 RUN = PYTHONPATH=operator:service:. .venv/bin/python
 
-.PHONY: help demo test quick faults lint generate golden lock clean
+.PHONY: help demo test quick faults bench-operator lint generate golden lock clean
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 demo: .venv ## Bare machine → cluster → operator → a Ready ProductionService → traffic
 	@$(RUN) -m e2e.demo
@@ -20,6 +20,9 @@ quick: .venv ## Lint, types, contracts and unit tests: no cluster, about a minut
 
 faults: .venv ## Every fault between the operator and a real API server; writes docs/faults.md
 	@$(RUN) -m e2e.faults
+
+bench-operator: .venv ## The operator's speed and size on a real API server; writes docs/performance.md
+	@$(RUN) -m benchmarks.operator --write
 
 lint: .venv ## ruff, mypy, import contracts
 	@$(RUN) -m e2e.suite --only lint

@@ -83,7 +83,7 @@ def _lint() -> Outcome:
     checks = {
         "ruff check": ["ruff", "check", "."],
         "ruff format": ["ruff", "format", "--check", "."],
-        "mypy": ["mypy", "operator", "service", "e2e", "tests"],
+        "mypy": ["mypy", "operator", "service", "e2e", "tests", "benchmarks"],
         "import contracts": ["lint-imports"],
         "generated files": ["python", "-m", "productionservice.cli", "generate", "--check"],
     }

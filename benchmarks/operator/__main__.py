@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.document import rewrite
 from benchmarks.operator import world
 
 world.widen_once()  # before the modules below copy the list of children
@@ -36,6 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )  # fmt: skip
     parser.add_argument("--services", type=int, default=2000)
     parser.add_argument("--edits", type=int, default=100, help="edits and drifts to react to")
+    parser.add_argument("--write", action="store_true", help="put the figures into docs/performance.md")
     parser.add_argument("--only", nargs="+", choices=SCENARIOS, default=list(SCENARIOS))
     chosen = parser.parse_args(argv)
     with world.bench_cluster() as cluster, tempfile.TemporaryDirectory(prefix="bench-") as folder:
@@ -46,6 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             bench.operator.kill()
     machine = {"cores": os.cpu_count(), "python": platform.python_version()}
     conditions = {"services": chosen.services, "children": world.CHILDREN, **machine}
+    if chosen.write:
+        rewrite("operator", "make bench-operator", figures, conditions)
     return report("bench-operator", figures, conditions)
 
 
