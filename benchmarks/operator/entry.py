@@ -34,7 +34,12 @@ def widen() -> None:
     children.APPLY_ORDER = {made.kind: index for index, (made, _) in enumerate(children.CHILDREN)}
 
 
+NOT_IN_THE_IMAGE = ("kubernetes", "kubernetes_asyncio", "pykube")
+"""Clients that kopf imports where they are installed, as in a development environment: 10 MB and more."""
+
+
 if __name__ == "__main__":
+    sys.modules.update(dict.fromkeys(NOT_IN_THE_IMAGE))  # type: ignore[arg-type]  # None: as if it were not there
     widen()
     from productionservice.main import main  # after widen: others copy the list when they are imported
 

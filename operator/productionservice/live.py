@@ -6,6 +6,7 @@ whether anything has changed: that of the wanted manifest, and that of the body'
 
 from __future__ import annotations
 
+import sys
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -143,7 +144,8 @@ def owner_of(body: Mapping[str, Any]) -> Owner | None:
     """The controller owner reference."""
     references = body["metadata"].get("ownerReferences") or []
     found = next((r for r in references if r.get("controller")), None)
-    return Owner(str(found.get("kind")), str(found.get("name")), str(found["uid"])) if found else None
+    # Interned: all children of a service have the same.
+    return Owner(*(sys.intern(str(found.get(key))) for key in ("kind", "name", "uid"))) if found else None
 
 
 def _content(body: Mapping[str, Any]) -> Manifest:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import ctypes
 import functools
 import signal
 import sys
@@ -41,6 +42,8 @@ log = structlog.get_logger(__name__)
 
 DRAIN_SECONDS = 10.0
 """How long running passes may take to finish. With the release of the Lease it fits the chart's 30 s grace."""
+_MMAP_THRESHOLD = -3
+"""M_MMAP_THRESHOLD of malloc.h."""
 EXIT_OK, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
 
 
@@ -60,8 +63,9 @@ class Operator:
             reflector for namespace in namespaces for reflector in self._reflect(caches, namespace)
         ]
         self.resync = Resync(
-            client, caches, self.triggers, namespaces=config.namespaces, seconds=config.resync_seconds
-        )
+            client, caches, self.triggers, namespaces=config.namespaces, seconds=config.resync_seconds,
+            relist_seconds=config.relist_seconds,
+        )  # fmt: skip
         self._recorder = Recorder(client, config.identity)
         context = BuildContext(
             dns_namespace=config.dns_namespace, dns_labels=dict(config.dns_labels),
@@ -211,6 +215,15 @@ async def _run_kopf(config: OperatorConfig, login: Login, operator: Operator) ->
         operator.exit_code = EXIT_FAILED
 
 
+def _give_memory_back() -> None:
+    """Let glibc return the buffers of large answers to the system.
+
+    By default it learns from the first one freed to keep such buffers in its heap, for ever.
+    """
+    with contextlib.suppress(OSError, AttributeError):  # another C library
+        ctypes.CDLL("libc.so.6").mallopt(_MMAP_THRESHOLD, 128 * 1024)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Entry point. Exit codes: 0 stopped by a signal, 1 a part failed or the Lease was lost, 2 wrong settings."""
     settings = "\n".join(
@@ -231,6 +244,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201 - before logging is set up, for whoever starts us
         return EXIT_USAGE
     logs.configure(config.log_level)
+    _give_memory_back()
     try:
         return uvloop.run(run(config, login))
     except CannotListen as error:

@@ -25,8 +25,8 @@ from productionservice.errors import Transient
 Body = dict[str, Any]
 """JSON form of an object."""
 
-PAGE = 500
-"""Objects a page of a list; more makes the API server and us peak in memory."""
+PAGE, LISTS = 200, 2
+"""Objects a page of a list, and lists at the same time: what is parsed at once is what memory peaks at."""
 REQUEST_SECONDS = 15.0
 """Longest time for one request; a request that hangs must not hold a worker for minutes."""
 SILENCE_SECONDS = 70.0
@@ -106,6 +106,7 @@ class Client:
         self._limiter = WriteLimiter()
         self._server = URL(login.server)
         self._session: aiohttp.ClientSession | None = None
+        self._listing = asyncio.Semaphore(LISTS)
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
@@ -133,13 +134,14 @@ class Client:
         Raises Expired when the list took longer than the server remembers: begin again.
         """
         query = {"limit": str(PAGE), **({"labelSelector": selector} if selector else {})}
-        while True:
-            page = await self._read(resource.path(namespace), query, resource.accept_list)
-            metadata = page["metadata"]
-            yield page["items"] or [], metadata["resourceVersion"]  # an empty list of metadata is null
-            if not metadata.get("continue"):
-                return
-            query["continue"] = metadata["continue"]
+        async with self._listing:
+            while True:
+                page = await self._read(resource.path(namespace), query, resource.accept_list)
+                metadata = page["metadata"]
+                yield page["items"] or [], metadata["resourceVersion"]  # an empty list of metadata is null
+                if not metadata.get("continue"):
+                    return
+                query["continue"] = metadata["continue"]
 
     async def watch(
         self, resource: Resource, namespace: str | None, selector: str, version: str, *,

@@ -1,4 +1,4 @@
-"""Leader election by a Lease, with client-go's times. Only workers depend on it: caches are warm on every replica."""
+"""Leader election by a Lease. Only workers depend on it: caches are warm on every replica."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ from productionservice.errors import OperatorError, Transient
 log = structlog.get_logger(__name__)
 
 LEASES = Resource("coordination.k8s.io/v1", "leases")
-LEASE_SECONDS, RENEW_SECONDS, RETRY_SECONDS = 15, 10, 2
-"""A Lease that is not renewed for 15 s may be taken; its holder gives up after 10 s; tries are 2 s apart."""
+LEASE_SECONDS, RENEW_SECONDS, RETRY_SECONDS, LOOK_SECONDS = 14, 10, 2, 1
+"""A Lease that is not renewed for 14 s may be taken; its holder gives up after 10 s; it renews each 2 s, and others
+look each second: whoever dies is replaced within 16 s. (client-go: 15, 10 and 2 s, and up to 19 s.)"""
 
 
 def boot_time() -> float:
@@ -66,7 +67,7 @@ class LeaderElector:
     async def run(self) -> None:
         """Lead as long as possible. Returns when the Lease is lost: the caller must stop writing at once."""
         while not await self._try():
-            await self._sleep(RETRY_SECONDS * random.uniform(1, 1.2))  # noqa: S311 - jitter
+            await self._sleep(self._until_next_look())
         log.info("leading", lease=self._name, identity=self._identity)
         self.leading.set()
         metrics.LEADER.labels(self._name).set(1)
@@ -76,6 +77,12 @@ class LeaderElector:
             self.leading.clear()
             metrics.LEADER.labels(self._name).set(0)
         log.error("the Lease is lost: another replica leads", lease=self._name)
+
+    def _until_next_look(self) -> float:
+        """At the very moment at which the Lease may be taken, if that is soon."""
+        look = LOOK_SECONDS * random.uniform(1, 1.2)  # noqa: S311 - jitter
+        left = self._seen.at + LEASE_SECONDS - self._clock()
+        return min(look, left + 0.02) if left > 0 else look
 
     def fence(self) -> None:
         """Raises Fenced unless the Lease was renewed lately. A process that was stopped and goes on asks this before

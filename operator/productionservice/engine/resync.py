@@ -1,9 +1,10 @@
-"""Lists all services now and then: the backstop for what a stream of events may lose, and the slow heartbeat."""
+"""Looks at all services now and then, and lists them anew less often: the backstop for what events have lost."""
 
 from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Sequence
 
 import structlog
@@ -27,11 +28,13 @@ class Resync:
     """kopf delivers no deletions that happened while its watch was interrupted (measured): a list finds them."""
 
     def __init__(
-        self, client: Client, caches: Caches, triggers: Triggers, *, namespaces: Sequence[str], seconds: float
-    ) -> None:
+        self, client: Client, caches: Caches, triggers: Triggers, *, namespaces: Sequence[str], seconds: float,
+        relist_seconds: float,
+    ) -> None:  # fmt: skip
         self._client, self._caches, self._triggers = client, caches, triggers
         self._namespaces: Sequence[str | None] = namespaces or [None]
-        self._seconds = seconds
+        self._seconds, self._relist = seconds, relist_seconds
+        self._listed = float("-inf")
         self.synced = asyncio.Event()
         """Set once all services are known."""
 
@@ -40,7 +43,8 @@ class Resync:
         failures = 0
         while True:
             try:
-                await self._list()
+                if time.monotonic() - self._listed >= self._relist:
+                    await self._list()
                 failures = 0
             except OperatorError as error:
                 failures += 1
@@ -53,6 +57,7 @@ class Resync:
             await asyncio.sleep(self._seconds * random.uniform(1 - JITTER, 1 + JITTER))  # noqa: S311 - jitter
 
     async def _list(self) -> None:
+        started = time.monotonic()
         parents = self._caches.parents
         for namespace in self._namespaces:
             listed: set[Name] = set()
@@ -63,6 +68,7 @@ class Resync:
                 found = [parents.put(body) for body in items]
                 self._tell([delta for delta in found if delta is not None])
             self._tell(parents.retain(listed, version, namespace))
+        self._listed = started
 
     def _tell(self, deltas: Sequence[Delta[Parent]]) -> None:
         for delta in deltas:

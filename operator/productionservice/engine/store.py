@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
@@ -47,7 +48,7 @@ class Store(Generic[T]):
     ) -> None:
         self._project, self._group = project, group
         self._entries: dict[Name, Entry[T]] = {}
-        self._members: dict[Group, set[Name]] = {}
+        self._members: dict[Group, tuple[Name, ...]] = {}  # sorted; most groups have one or a few
         self._groups: dict[Group, Group] = {}  # one copy of each, shared by its members
 
     def __len__(self) -> int:
@@ -72,7 +73,7 @@ class Store(Generic[T]):
     def versions(self, group: Group) -> tuple[tuple[Name, int], ...]:
         """Names and versions of the objects of a group, by name."""
         members = self._members.get(group)
-        return tuple((name, self._entries[name].version) for name in sorted(members)) if members else ()
+        return tuple((name, self._entries[name].version) for name in members) if members else ()
 
     def names(self) -> list[Name]:
         """All objects."""
@@ -80,7 +81,7 @@ class Store(Generic[T]):
 
     def members(self, group: Group) -> list[tuple[Name, T]]:
         """The objects of a group, by name."""
-        return [(name, self._entries[name].value) for name in sorted(self._members.get(group, ()))]
+        return [(name, self._entries[name].value) for name in self._members.get(group, ())]
 
     def put(
         self, body: Mapping[str, Any], project: Callable[[Mapping[str, Any], T | None], T] | None = None
@@ -102,7 +103,7 @@ class Store(Generic[T]):
             self._forget(name)
             for group in groups:
                 self._groups[group] = group
-                self._members.setdefault(group, set()).add(name)
+                self._members[group] = tuple(sorted((*self._members.get(group, ()), name)))
         self._entries[name] = entry
         return Delta(name, old, entry)
 
@@ -143,15 +144,17 @@ class Store(Generic[T]):
     def _forget(self, name: Name) -> None:
         entry = self._entries.pop(name, None)
         for group in entry.groups if entry else ():
-            members = self._members[group]
-            members.discard(name)
-            if not members:
+            members = tuple(member for member in self._members[group] if member != name)
+            if members:
+                self._members[group] = members
+            else:
                 del self._members[group], self._groups[group]
 
 
 def name_of(metadata: Mapping[str, Any]) -> Name:
     """Name of the object with this metadata; one without a namespace has an empty one."""
-    return (metadata.get("namespace", ""), metadata["name"])
+    # Interned, as the same few texts are in thousands of objects.
+    return (sys.intern(metadata.get("namespace", "")), sys.intern(metadata["name"]))
 
 
 def _version(metadata: Mapping[str, Any]) -> int:
