@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 _COMMANDS = {
     "tax": "processor time per request: bare FastAPI, the full stack, a peer's and the tutorials' stack (2 min)",
+    "overload": "2 and 5 times of what it can: goodput, latency, refusals, recovery; the same without limiter (3 min)",
 }
 _USAGE = (
     "usage: python -m benchmarks.service COMMAND [--help]\n\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import signal
 import socket
 import subprocess
@@ -60,6 +61,17 @@ def serve(
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(5)
             process.kill()
+
+
+def processors() -> tuple[int | None, int | None]:
+    """One processor for the servers and one for the clients, if there are two."""
+    available = sorted(os.sched_getaffinity(0))
+    return (available[0], available[1]) if len(available) > 1 else (None, None)
+
+
+def machine() -> dict[str, object]:
+    """What the figures were measured on."""
+    return {"python": platform.python_version(), "machine": platform.machine(), "processors": os.cpu_count()}
 
 
 def _free_port() -> int:

@@ -1,13 +1,14 @@
 """The stacks that are compared: one endpoint, and what each of them puts around it.
 
-    python -m benchmarks.service.stacks bare|full|full_traced_10|full_traced_100|peer|tutorial PORT
+    python -m benchmarks.service.stacks STACK PORT
 
-serves `/items/{item_id}` on that port of loopback until SIGTERM. Access logs go to standard output, as in a
-container; traces go to a receiver (`receiver PORT`) that throws them away.
+serves `/items/{item_id}` on that port of loopback until SIGTERM (`limited` and `unlimited`: `/work`, for the
+overload). Access logs go to standard output, as in a container; traces go to a `receiver` that forgets them.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import os
@@ -80,6 +81,24 @@ def tutorial(port: int) -> None:
     _log.addHandler(handler)
     _log.setLevel(logging.INFO)
     _serve(app, port)
+
+
+def loaded(port: int, *, limit: bool) -> None:
+    """prodkit with a handler that takes 4 ms of the processor and waits 20 ms: some 240 requests a second."""
+    settings = Settings.load(
+        name="bench", host="127.0.0.1", port=port, admin_port=0, overload_limit=limit, access_log=False
+    )
+    app = create_app(settings)
+
+    @app.get("/work")
+    async def work() -> str:
+        end = time.thread_time() + 0.004
+        while time.thread_time() < end:
+            pass
+        await asyncio.sleep(0.02)
+        return "done"
+
+    run(app)
 
 
 def receiver(port: int) -> None:
@@ -221,6 +240,8 @@ _STACKS: dict[str, Callable[[int], None]] = {
     "full": full,
     "full_traced_10": partial(full, trace_ratio=0.1),
     "full_traced_100": partial(full, trace_ratio=1.0),
+    "limited": partial(loaded, limit=True),
+    "unlimited": partial(loaded, limit=False),
     "peer": peer,
     "receiver": receiver,
     "tutorial": tutorial,

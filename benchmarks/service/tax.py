@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 import statistics
 import sys
 from collections.abc import Sequence
@@ -23,7 +22,7 @@ import uvloop
 
 from benchmarks.service.figures import Figure, report
 from benchmarks.service.load import closed_loop
-from benchmarks.service.processes import Server, serve
+from benchmarks.service.processes import Server, machine, processors, serve
 
 STACKS = ("bare", "full", "full_traced_10", "full_traced_100", "peer", "tutorial")
 CONNECTIONS = 32
@@ -50,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     rounds = parser.parse_args(argv).rounds
     if rounds < 1:
         parser.error(f"--rounds: {rounds} cannot be used: write 1 or more")
-    server_cpu, client_cpu = _processors()
+    server_cpu, client_cpu = processors()
     with ExitStack() as stack:
         receiver = stack.enter_context(serve("receiver", "receiver", module=MODULE, cpu=client_cpu))
         env = {"RECEIVER": f"http://127.0.0.1:{receiver.port}"}
@@ -60,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if client_cpu is not None:
             os.sched_setaffinity(0, {client_cpu})
         costs = uvloop.run(_measure(servers, rounds))
-    return report("tax", _figures(costs), {"rounds": rounds, "connections": CONNECTIONS, **_machine()})
+    return report("tax", _figures(costs), {"rounds": rounds, "connections": CONNECTIONS, **machine()})
 
 
 async def _measure(servers: Sequence[Server], rounds: int) -> dict[str, list[float]]:
@@ -93,13 +92,3 @@ def _figures(costs: dict[str, list[float]]) -> list[Figure]:
         ratios = [bare / other for bare, other in zip(costs["bare"], costs[name], strict=True)]
         figures.append(Figure(f"cpu_ratio_{name}", statistics.median(ratios), "of_bare", goal))
     return figures
-
-
-def _processors() -> tuple[int | None, int | None]:
-    """One processor for the servers and one for the clients, if there are two."""
-    available = sorted(os.sched_getaffinity(0))
-    return (available[0], available[1]) if len(available) > 1 else (None, None)
-
-
-def _machine() -> dict[str, object]:
-    return {"python": platform.python_version(), "machine": platform.machine(), "processors": os.cpu_count()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +17,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from prodkit import contract, problems
 from prodkit.access import AccessLog
 from prodkit.admin import create_admin, version_info
+from prodkit.admission import Admission
 from prodkit.health import Check, Health
 from prodkit.lifecycle import Lifecycle
+from prodkit.limiter import Priority
 from prodkit.metrics import Metrics
 from prodkit.settings import Settings
 from prodkit.telemetry import Telemetry
@@ -40,6 +42,7 @@ class App(FastAPI):
         checks: Sequence[Check] = (),
         lifespan: Lifespan | None = None,
         access_log: AccessLog | None = None,
+        priorities: Mapping[str, Priority] | None = None,
         **fastapi: Any,
     ) -> None:
         self.settings = settings
@@ -49,6 +52,11 @@ class App(FastAPI):
         self.health.register(self.metrics.registry)
         self.access_log = access_log
         self.tracing = _tracing(settings, self.metrics)
+        self.admission = (
+            Admission(self.metrics, access_log=access_log, priorities=priorities)
+            if settings.overload_limit
+            else None
+        )
         self._inner_lifespan = lifespan
         super().__init__(
             title=fastapi.pop("title", settings.name),
@@ -66,6 +74,7 @@ class App(FastAPI):
             access_log=access_log,
             lifecycle=self.lifecycle,
             body_bytes=settings.body_bytes,
+            limiter=self.admission.limiter if self.admission else None,
             tracing=self.tracing,
             traced=super().__call__,
         )
@@ -122,11 +131,15 @@ class App(FastAPI):
         self.metrics.declare(_declared_routes(self))
         await self.health.check_once()
         watching = asyncio.create_task(self.health.run())
+        if self.admission is not None:
+            self.admission.start()
         self.lifecycle.mark_serving()
         try:
             yield
         finally:
             watching.cancel()
+            if self.admission is not None:
+                self.admission.stop()
             await asyncio.gather(watching, return_exceptions=True)
             if self.tracing is not None:
                 await self.tracing.close()
@@ -137,16 +150,18 @@ def create_app(
     *,
     checks: Sequence[Check] = (),
     lifespan: Lifespan | None = None,
+    priorities: Mapping[str, Priority] | None = None,
     **fastapi: Any,
 ) -> App:
     """Make an application.
 
     `checks` are the dependencies that decide readiness; `lifespan` opens and closes the service's own
-    resources and runs before the first check. Other arguments go to `FastAPI`.
+    resources and runs before the first check. `priorities` (prefix of the path → class) say what is refused
+    first, and last, when too many requests come. Other arguments go to `FastAPI`.
     """
     fields = {"service": settings.name, "version": settings.version}
     log = AccessLog(fields) if settings.access_log else None
-    return App(settings, checks=checks, lifespan=lifespan, access_log=log, **fastapi)
+    return App(settings, checks=checks, lifespan=lifespan, access_log=log, priorities=priorities, **fastapi)
 
 
 def _tracing(settings: Settings, metrics: Metrics) -> Tracing | None:

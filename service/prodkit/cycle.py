@@ -38,6 +38,8 @@ class Cycle(RequestResponseCycle):
     state: DrainState
     has_more: Callable[[], bool]
     """True when another request of this connection has come behind this one."""
+    release: Callable[[], None]
+    """Called once, when the application has ended."""
     _head = b""
 
     async def run_asgi(self, app: ASGI3Application) -> None:
@@ -50,6 +52,7 @@ class Cycle(RequestResponseCycle):
             await self._failed(error)
         finally:
             self.on_response = _nothing
+            self.release()
 
     async def send(self, message: ASGISendEvent) -> None:
         """Take one message of the response."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from uvicorn.server import ServerState
 
+from prodkit.admission import Admission
 from prodkit.lifecycle import Lifecycle
 
 
@@ -43,9 +44,15 @@ class DrainState(ServerState):
     """uvicorn's state that all connections of a server share, and what the drain needs beside it."""
 
     def __init__(
-        self, *, lifecycle: Lifecycle, limits: Limits, on_rejected: Callable[[int], None] = _ignore
+        self,
+        *,
+        lifecycle: Lifecycle,
+        limits: Limits,
+        on_rejected: Callable[[int], None] = _ignore,
+        admission: Admission | None = None,
     ) -> None:
         super().__init__()
+        self.admission = admission
         self.lifecycle = lifecycle
         self.limits = limits
         self.on_rejected = on_rejected

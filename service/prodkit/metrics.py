@@ -66,6 +66,10 @@ class Metrics:
                 self._duration.declare(method, route, declared)
         self._duration.declare("GET", contract.UNMATCHED_ROUTE, 404)
 
+    def declare_series(self, method: str, route: str, status: int) -> None:
+        """Make one series exist at 0."""
+        self._duration.declare(method, route, status)
+
     def observe(self, method: str, route: str, status: int, seconds: float, trace_id: str = "") -> None:
         """Record one finished request. `route` is the template, never the path; `trace_id` if it is traced."""
         known = method if method in METHODS else contract.OTHER_METHOD

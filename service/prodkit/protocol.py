@@ -19,9 +19,11 @@ from urllib.parse import unquote
 
 import httptools
 import structlog
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from prodkit import correlation, problems
+from prodkit.admission import Admission
 from prodkit.cycle import Cycle, unread_bytes
 from prodkit.drain import DrainState
 from prodkit.lingering import LingeringTransport
@@ -143,6 +145,7 @@ class DrainProtocol(HttpToolsProtocol):
         )
         cycle.state = self.state
         cycle.has_more = self._has_more
+        cycle.release = _nothing
         if previous is None or previous.response_complete:
             self._start_asgi_task(cycle, self.app)
         else:
@@ -219,11 +222,43 @@ class DrainProtocol(HttpToolsProtocol):
             self.transport.write(_rejection(status, detail, context, self.server_state.default_headers))
         self.transport.close()
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        assert isinstance(cycle, Cycle)  # noqa: S101  on_headers_complete makes no other
+        admission = self.state.admission
+        if admission is None:
+            super()._start_asgi_task(cycle, app)
+        elif admission.admits(cycle.scope["path"]):
+            super()._start_asgi_task(cycle, app)
+            cycle.release = admission.limiter.release
+        else:
+            self._shed(cycle, admission)
+
+    def _shed(self, cycle: Cycle, admission: Admission) -> None:
+        """Answer 503 without a task. What the client still sends of the body is read and thrown away."""
+        if cycle.waiting_for_100_continue or (self.state.draining and not self._has_more()):
+            cycle.keep_alive = False  # nobody knows whether the body comes after an answer that was final
+        rest = admission.refusal(cycle.scope, cycle.scope["headers"])
+        head = b"".join(name + b": " + value + b"\r\n" for name, value in self.server_state.default_headers)
+        close = b"" if cycle.keep_alive else b"connection: close\r\n"
+        self.transport.write(STATUS_LINE[503] + head + close + rest)
+        cycle.response_started = True
+        if (
+            self.pipeline and cycle.keep_alive
+        ):  # in a turn of its own: thousands of queued requests must not become a recursion
+            cycle.response_complete = True
+            self.loop.call_soon(self.on_response_complete)
+        else:
+            cycle.complete()
+
     def _has_more(self) -> bool:
         """True when another request has come behind this one: parsed, half parsed, or still in the kernel."""
         if self.pipeline or self._in_head:
             return True
         return not self.cycle.more_body and unread_bytes(self.transport) > 0
+
+
+def _nothing() -> None:
+    return None
 
 
 def _split(url: bytes) -> tuple[str, bytes, bytes]:

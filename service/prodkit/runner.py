@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import socket
 from collections.abc import Generator
@@ -48,6 +49,8 @@ async def _serve(app: App, traffic: socket.socket, admin: socket.socket) -> None
     settings = app.settings
 
     def on_started() -> None:
+        gc.collect()
+        gc.freeze()  # what start-up made stays: no collection has to walk through it again
         logger.info(
             "serving",
             host=settings.host,
@@ -73,8 +76,10 @@ async def _serve(app: App, traffic: socket.socket, admin: socket.socket) -> None
         lifecycle=app.lifecycle,
         times=DrainTimes(settings.propagation_wait, settings.drain_seconds, settings.quiet_seconds),
         limits=Limits(settings.header_bytes, settings.header_count, settings.header_seconds),
+        admission=app.admission,
         on_rejected=app.metrics.count_rejected,
         on_started=on_started,
+        on_abort=app.access_log.flush if app.access_log is not None else None,
     )
     admin_task = asyncio.create_task(admin_server.serve(sockets=[admin]))
     try:

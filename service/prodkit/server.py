@@ -9,6 +9,7 @@ A second signal ends the process at once.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -18,6 +19,7 @@ from types import FrameType
 import structlog
 import uvicorn
 
+from prodkit.admission import Admission
 from prodkit.drain import DrainState, DrainTimes, Limits
 from prodkit.lifecycle import Lifecycle
 from prodkit.protocol import DrainProtocol
@@ -40,17 +42,21 @@ class DrainServer(uvicorn.Server):
         lifecycle: Lifecycle,
         times: DrainTimes | None = None,
         limits: Limits | None = None,
+        admission: Admission | None = None,
         on_rejected: Callable[[int], None] | None = None,
         on_started: Callable[[], None] | None = None,
+        on_abort: Callable[[], None] | None = None,
     ) -> None:
+        """`on_abort` runs before a second signal ends the process; it must not wait for anything."""
         super().__init__(config)
         self.lifecycle = lifecycle
         self.times = times or DrainTimes()
-        self.state = DrainState(lifecycle=lifecycle, limits=limits or Limits())
+        self.state = DrainState(lifecycle=lifecycle, limits=limits or Limits(), admission=admission)
         if on_rejected is not None:
             self.state.on_rejected = on_rejected
         self.server_state = self.state
         self._on_started = on_started
+        self._on_abort = on_abort
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[object] | None = None
         self._hurry = False
@@ -75,6 +81,9 @@ class DrainServer(uvicorn.Server):
         """
         if self.should_exit:
             logger.error("second signal: exit now", in_flight=len(self.state.tasks))
+            if self._on_abort is not None:
+                with contextlib.suppress(Exception):  # it may have been interrupted in the middle of itself
+                    self._on_abort()
             os._exit(_SIGNAL_EXIT_CODE + sig)
         self.should_exit = True
         self._hurry = sig == signal.SIGINT

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from prodkit import contract, correlation
 from prodkit.access import AccessLog
 from prodkit.lifecycle import Lifecycle
+from prodkit.limiter import Limiter
 from prodkit.metrics import Metrics
 from prodkit.problems import MEDIA_TYPE, Problem, problem_body
 
@@ -43,7 +44,8 @@ _PATH_CHARS = 1024
 _METHOD_CHARS = 32
 _OWN = (*SECURITY_HEADERS, NO_STORE)
 _OWN_NAMES = frozenset((b"x-request-id", *(name for name, _ in _OWN)))
-_OWN_BLOCK = b"".join(b"%b: %b\r\n" % item for item in _OWN) + b"x-request-id: "
+OWN_BLOCK = b"".join(b"%b: %b\r\n" % item for item in _OWN) + b"x-request-id: "
+"""Our header lines, up to the value of the request id."""
 _READ = frozenset((b"x-request-id", b"traceparent", b"user-agent", b"content-length", b"transfer-encoding"))
 _NO_EXTENSIONS: dict[str, Any] = {}
 
@@ -59,11 +61,13 @@ class Telemetry:
         access_log: AccessLog | None = None,
         lifecycle: Lifecycle | None = None,
         body_bytes: int = 0,
+        limiter: Limiter | None = None,
         tracing: Tracing | None = None,
         traced: ASGIApp | None = None,
     ) -> None:
         """`traced` is called instead of `app` for the requests that `tracing` keeps."""
         self.app = app
+        self.limiter = limiter
         self.tracing = tracing
         self._traced = traced or app
         self._threshold = tracing.threshold if tracing is not None else ""
@@ -119,6 +123,8 @@ class Telemetry:
         status = exchange.status or CLIENT_CLOSED
         context = exchange.context
         self.metrics.observe(method, route, status, seconds, context.trace_id if exchange.traced else "")
+        if self.limiter is not None and not exchange.streamed and exchange.status:
+            self.limiter.gradient.record(route, seconds)
         if self.access_log is None:
             return
         client = scope.get("client")
@@ -154,6 +160,7 @@ class _Exchange:
         "scope",
         "started",
         "status",
+        "streamed",
         "too_large",
         "traced",
         "user_agent",
@@ -168,6 +175,7 @@ class _Exchange:
         self.user_agent = ""
         self.too_large = False
         self.traced = False
+        self.streamed = False
         self.receive = receive
         request_id: bytes | None = None
         traceparent: bytes | None = None
@@ -192,6 +200,8 @@ class _Exchange:
         """
         if message["type"] == "http.response.body":
             self.bytes_sent += len(message.get("body", b""))
+            if message.get("more_body"):
+                self.streamed = True
         elif message["type"] == "http.response.start":
             self.status = message["status"]
             self._add_headers(message)
@@ -234,7 +244,7 @@ class _Exchange:
             headers.extend(item for item in _OWN if item[0] not in names)
             message["headers"] = [*headers, (b"x-request-id", request_id)]
         elif HEAD_BLOCK in self.scope.get("extensions", _NO_EXTENSIONS):
-            message[HEAD_BLOCK] = b"%b%b\r\n" % (_OWN_BLOCK, request_id)
+            message[HEAD_BLOCK] = b"%b%b\r\n" % (OWN_BLOCK, request_id)
         else:
             message["headers"] = [*given, *_OWN, (b"x-request-id", request_id)]
 

@@ -1,0 +1,140 @@
+"""What comes of a service when twice and five times as much comes as it can serve.
+
+One event loop on one processor; each request takes 4 ms of it and waits 20 ms. Requests come evenly, whether or not
+the last ones were answered; clients give up after 500 ms. The same server without the limiter is the anchor.
+
+    python -m benchmarks.service overload               about 2 minutes
+    python -m benchmarks.service overload --seconds 3   quicker, less exact
+
+Exit codes: 0 every goal reached, 1 a goal missed, 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import statistics
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import uvloop
+
+from benchmarks.service.figures import Figure, report
+from benchmarks.service.load import closed_loop
+from benchmarks.service.openloop import TIMED_OUT, Answer, OpenLoop
+from benchmarks.service.processes import machine, processors, serve
+
+STACKS = ("limited", "unlimited")
+FACTORS = (2, 5)
+CONNECTIONS = 400
+OK = 200
+SHED = 503
+_CAPACITY_CONNECTIONS = 10  # enough to keep the processor busy: 28 ms a request, 4 of them on it
+_RAMP_SECONDS = 1.0  # of an overload that does not count: the limit has to be found first
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One server's figures at one factor."""
+
+    goodput: float
+    """Answers in time per second, by what the server can at best."""
+    p99: float
+    """Of the answers, by the p99 at half load."""
+    refusal_p50: float
+    """Milliseconds to a 503; 0 without any."""
+    timeouts: int
+    recovered: float
+    """Seconds at half load until the last answer that was not one, or was slow."""
+    metastable: bool
+    """True when it still fails two seconds after the overload."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure, print, write `build/overload.json`."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.service overload",
+        description="Goodput, latency, refusals and recovery at 2 and 5 times of the capacity.",
+        epilog="example: python -m benchmarks.service overload --seconds 3",
+    )
+    parser.add_argument("--seconds", type=float, default=8, help="of each overload (default 8)")
+    seconds = parser.parse_args(argv).seconds
+    if seconds < 2:
+        parser.error(f"--seconds: {seconds} cannot be used: write 2 or more")
+    server_cpu, client_cpu = processors()
+    figures: list[Figure] = []
+    for stack in STACKS:
+        with serve(stack, stack, module="benchmarks.service.stacks", cpu=server_cpu) as server:
+            if client_cpu is not None:
+                os.sched_setaffinity(0, {client_cpu})
+            outcomes = uvloop.run(_measure(server.port, seconds))
+            os.sched_setaffinity(0, {cpu for cpu in (server_cpu, client_cpu) if cpu is not None} or {0})
+        for factor, outcome in outcomes.items():
+            figures += _figures(f"{stack}_{factor}x", outcome, asked=stack == "limited")
+    return report("overload", figures, {"seconds": seconds, "connections": CONNECTIONS, **machine()})
+
+
+async def _measure(port: int, seconds: float) -> dict[int, Outcome]:
+    capacity = await _capacity(port)
+    clients = OpenLoop(port, "/work")
+    await clients.preopen(CONNECTIONS)
+    calm = await clients.phase(capacity / 2, 4)
+    unloaded = _quantile([it.seconds for it in calm if it.status == OK], 0.99)
+    sys.stderr.write(f"capacity {capacity:.0f}/s, p99 at half of it {unloaded * 1000:.0f} ms\n")
+    outcomes = {}
+    for factor in FACTORS:
+        answers = await clients.phase(capacity * factor, seconds + _RAMP_SECONDS)
+        after = await clients.phase(capacity / 2, 4)
+        outcomes[factor] = _outcome(answers, after, capacity=capacity, unloaded=unloaded, seconds=seconds)
+    clients.close()
+    return outcomes
+
+
+async def _capacity(port: int) -> float:
+    loop = asyncio.get_running_loop()
+    rates = []
+    for _ in range(3):
+        begun = loop.time()
+        await closed_loop(port, "/work", connections=_CAPACITY_CONNECTIONS, requests=400)
+        rates.append(400 / (loop.time() - begun))
+    return statistics.median(rates)
+
+
+def _outcome(
+    answers: list[Answer], after: list[Answer], *, capacity: float, unloaded: float, seconds: float
+) -> Outcome:
+    counted = [it for it in answers if it.due >= _RAMP_SECONDS]
+    served = [it.seconds for it in counted if it.status == OK]
+    refused = [it.seconds for it in counted if it.status == SHED]
+    bad = [it.due for it in after if it.status != OK or it.seconds > 3 * unloaded]
+    late = [it for it in after if it.due >= 2]
+    return Outcome(
+        goodput=len(served) / seconds / capacity,
+        p99=_quantile(served, 0.99) / unloaded if served else float("inf"),
+        refusal_p50=statistics.median(refused) * 1000 if refused else 0.0,
+        timeouts=sum(it.status == TIMED_OUT for it in counted),
+        recovered=max(bad, default=0.0),
+        metastable=sum(it.status != OK for it in late) > len(late) / 100,
+    )
+
+
+def _figures(name: str, outcome: Outcome, *, asked: bool) -> list[Figure]:
+    rows = [
+        ("goodput", outcome.goodput, "of_capacity", 0.95, False),
+        ("p99", outcome.p99, "of_unloaded", 3, True),
+        ("refusal_p50", outcome.refusal_p50, "ms", 30, True),
+        ("timeouts", outcome.timeouts, "requests", 0, True),
+        ("recovered", outcome.recovered, "s", 1, True),
+        ("metastable", float(outcome.metastable), "runs", 0, True),
+    ]
+    return [
+        Figure(f"overload_{name}_{figure}", value, unit, goal if asked else None, at_most=at_most)
+        for figure, value, unit, goal, at_most in rows
+    ]
+
+
+def _quantile(values: list[float], share: float) -> float:
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0

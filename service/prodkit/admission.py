@@ -1,0 +1,162 @@
+"""Refuses requests at the door when more come than can be served: before body, authentication and tracing.
+
+The limiter decides (`prodkit.limiter`); here are its clock, its answer and its metrics. It works with
+`prodkit.protocol` only: behind any other server a request has already cost most of what a refusal would save.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from prodkit import correlation
+from prodkit.access import AccessLog
+from prodkit.limiter import Limiter, Priority
+from prodkit.metrics import Metrics
+from prodkit.problems import MEDIA_TYPE, problem_body
+from prodkit.telemetry import OWN_BLOCK
+
+SHED_ROUTE = "shed"
+"""Label `route` of a request that was refused before any route was looked for."""
+STATUS = 503
+_SAMPLE_SECONDS = 0.01
+_SAMPLES = 10  # in a window: 100 ms
+_LAG_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
+_RETRY_SECONDS = (1, 2, 3)  # at random, so that those refused together do not come back together
+_PATH_CHARS = 1024
+
+
+class Admission:
+    """One process's door."""
+
+    def __init__(
+        self,
+        metrics: Metrics,
+        *,
+        access_log: AccessLog | None = None,
+        priorities: Mapping[str, Priority] | None = None,
+        limiter: Limiter | None = None,
+    ) -> None:
+        """`priorities`: prefix of the path → class; the longest prefix wins, all else is normal."""
+        self.limiter = limiter or Limiter()
+        self._metrics = metrics
+        self._access_log = access_log
+        self._priorities = sorted((priorities or {}).items(), key=lambda item: -len(item[0]))
+        self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0
+        self._samples = 0
+        self._used = 0.0
+        self._register(metrics)
+
+    def start(self) -> None:
+        """Begin to watch the event loop that runs now."""
+        self._used = time.thread_time()
+        self._due = asyncio.get_running_loop().time() + _SAMPLE_SECONDS
+        self._timer = asyncio.get_running_loop().call_at(self._due, self._sample)
+
+    def stop(self) -> None:
+        """Watch no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def admits(self, path: str) -> bool:
+        """True: serve the request, and call `limiter.release` at its end."""
+        if not self._priorities:
+            return self.limiter.admit(Priority.NORMAL)
+        return self.limiter.admit(self._priority(path))
+
+    def refusal(self, scope: Mapping[str, Any], headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+        """Header lines after the status line, and the body, of the answer to a refused request; counts it.
+
+        A line `connection: close` may be put in front of it.
+        """
+        request_id = traceparent = None
+        for name, value in headers:
+            if name == b"x-request-id":
+                request_id = value if request_id is None else b""
+            elif name == b"traceparent":
+                traceparent = value if traceparent is None else b""
+        context = correlation.make_context(request_id, traceparent)
+        self._record(scope, context)
+        body = problem_body(STATUS, "too many requests at once: try again", request_id=context.request_id)
+        return b"content-type: %b\r\ncontent-length: %d\r\nretry-after: %d\r\n%b%b\r\n\r\n%b" % (
+            MEDIA_TYPE.encode(),
+            len(body),
+            random.choice(_RETRY_SECONDS),  # noqa: S311  jitter, not a secret
+            OWN_BLOCK,
+            context.request_id.encode(),
+            body,
+        )
+
+    def _priority(self, path: str) -> Priority:
+        for prefix, priority in self._priorities:
+            if path.startswith(prefix):
+                return priority
+        return Priority.NORMAL
+
+    def _record(self, scope: Mapping[str, Any], context: correlation.RequestContext) -> None:
+        self._metrics.observe(scope["method"], SHED_ROUTE, STATUS, 0.0)
+        priority = self._priority(scope["path"])
+        self._shed[priority].inc()
+        if self._access_log is None:
+            return
+        client = scope.get("client")
+        self._access_log.write(
+            STATUS,
+            {
+                "request_id": context.request_id,
+                "trace_id": context.trace_id,
+                "span_id": context.span_id,
+                "method": scope["method"],
+                "route": SHED_ROUTE,
+                "path": scope["path"][:_PATH_CHARS],
+                "status": STATUS,
+                "priority": priority,
+                "client": client[0] if client else "",
+            },
+        )
+
+    def _sample(self) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        lag = now - self._due
+        self._lag.observe(lag)
+        # Late because of others on this processor is no reason to refuse anybody: twice our own time is the most.
+        used, self._used = self._used, time.thread_time()
+        serious = self.limiter.sample_lag(min(lag, 2 * (self._used - used)))
+        self._samples += 1
+        if serious or self._samples >= _SAMPLES:
+            self._samples = 0
+            self.limiter.end_window()
+        self._due = now + _SAMPLE_SECONDS
+        self._timer = loop.call_at(self._due, self._sample)
+
+    def _register(self, metrics: Metrics) -> None:
+        registry, limiter = metrics.registry, self.limiter
+        metrics.declare_series("GET", SHED_ROUTE, STATUS)
+        limit = Gauge("concurrency_limit", "Requests allowed in flight", ("controller",), registry=registry)
+        limit.labels("lag").set_function(lambda: limiter.lag.limit)
+        limit.labels("gradient").set_function(lambda: limiter.gradient.limit)
+        for name, text, value in (
+            ("concurrency_inflight", "Requests admitted and not ended", lambda: limiter.in_flight),
+            (
+                "saturation_ratio",
+                "Requests in flight by the limit",
+                lambda: limiter.in_flight / limiter.limit,
+            ),
+            ("limiter_gradient", "1: as fast as ever, 0.5: much slower", lambda: limiter.gradient.gradient),
+        ):
+            Gauge(name, text, registry=registry).set_function(value)
+        shed = Counter("requests_shed", "Refused because of overload", ("class",), registry=registry)
+        self._shed = {priority: shed.labels(priority.value) for priority in Priority}
+        self._lag = Histogram(
+            "event_loop_lag_seconds",
+            "How late the event loop calls",
+            buckets=_LAG_BUCKETS,
+            registry=registry,
+        )
