@@ -46,6 +46,11 @@ class Request:
         return self.verb in _WRITES and self.resource not in {"leases", "events"}
 
     @property
+    def tells(self) -> bool:
+        """True for an Event: a write too, but one that changes nothing."""
+        return self.verb in _WRITES and self.resource == "events"
+
+    @property
     def ours(self) -> bool:
         """True for the operator's own."""
         return self.agent.startswith(AGENT)

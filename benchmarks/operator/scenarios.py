@@ -63,12 +63,14 @@ async def cold(bench: Bench, made: Client) -> list[Figure]:
     bench.operator.start()
     await world.converged(made, bench.services)
     wall, cpu = time.monotonic() - started, cpu_seconds(bench.operator.pid)
-    writes = [r for r in tail.read() if r.ours and r.writes]
-    rate = len(writes) / (max(r.answered for r in writes) - min(r.received for r in writes))
+    seen = [r for r in tail.read() if r.ours and (r.writes or r.tells)]
+    writes = [r for r in seen if r.writes]
+    rate = len(seen) / (max(r.answered for r in seen) - min(r.received for r in seen))
     raw = await _raw(bench, made)
     return [
         Figure("cold_wall", wall, "s"),
         Figure("cold_writes_per_service", len(writes) / bench.services, "writes"),
+        Figure("cold_events_per_service", (len(seen) - len(writes)) / bench.services, "events"),
         Figure("cold_write_rate", rate, "writes/s"),
         Figure("raw_write_rate", raw, "writes/s"),
         Figure("cold_rate_of_raw", rate / raw, "ratio", 0.8),
@@ -120,7 +122,7 @@ async def restart(bench: Bench) -> list[Figure]:
         await asyncio.sleep(0.1)
     wall = time.monotonic() - started
     cpu = cpu_seconds(bench.operator.pid)
-    await asyncio.sleep(2)
+    await asyncio.sleep(12)  # memory is given back some seconds after the lists
     writes = [r for r in tail.read() if r.ours and r.writes]
     return [
         Figure("restart_writes", len(writes), "writes", 0, at_most=True),

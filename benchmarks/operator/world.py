@@ -27,7 +27,7 @@ from tests.api.operator_process import OperatorProcess
 SERVICES = Resource(API_VERSION, "productionservices")
 SPEC = {"image": {"repository": "registry.example/shop/catalog", "tag": "v1.4.2"}, "replicas": {"min": 2}}
 CHILDREN = 6 + EXTRA
-WORKERS = 8
+WORKERS = 16
 
 
 class BenchOperator(OperatorProcess):

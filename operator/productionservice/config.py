@@ -29,7 +29,7 @@ class OperatorConfig(BaseModel):
 
     namespaces: tuple[str, ...] = ()
     """Namespaces to work in, separated by commas. Empty: all of the cluster."""
-    workers: Annotated[int, Field(ge=1, le=64)] = 8
+    workers: Annotated[int, Field(ge=1, le=64)] = 16
     """Passes that run at the same time."""
     leader_election: bool = True
     """False only where a single replica is certain, for example on a laptop."""

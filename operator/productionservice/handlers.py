@@ -26,6 +26,8 @@ class Shell:
     login: Login
     on_event: Callable[[str | None, dict[str, Any]], None]
     drain: Callable[[], Awaitable[None]]
+    take_signals: Callable[[], None] = lambda: None
+    """Called when kopf has taken over SIGTERM and SIGINT."""
 
 
 @dataclass(frozen=True)
@@ -84,8 +86,9 @@ def login(memo: Any, **_: Any) -> kopf.ConnectionInfo:
 
 
 @kopf.on.startup(registry=REGISTRY)
-async def startup(settings: kopf.OperatorSettings, **_: Any) -> None:
+async def startup(settings: kopf.OperatorSettings, memo: Any, **_: Any) -> None:
     """Settings that were measured; the reasons are in ADR 0001."""
+    memo.take_signals()
     settings.posting.enabled = False
     settings.scanning.disabled = True
     settings.watching.chunk_size = 500

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import ctypes
 import functools
 import signal
 import sys
@@ -23,6 +22,7 @@ from productionservice.admission.advice import advise
 from productionservice.admission.known import Known
 from productionservice.children import BuildContext
 from productionservice.config import PREFIX, ConfigError, OperatorConfig
+from productionservice.engine import memory
 from productionservice.engine.caches import CHILD_SELECTOR, POD_SELECTOR, PODS, RESOURCES, Caches
 from productionservice.engine.client import Client
 from productionservice.engine.contents import SOURCES
@@ -42,8 +42,6 @@ log = structlog.get_logger(__name__)
 
 DRAIN_SECONDS = 10.0
 """How long running passes may take to finish. With the release of the Lease it fits the chart's 30 s grace."""
-_MMAP_THRESHOLD = -3
-"""M_MMAP_THRESHOLD of malloc.h."""
 EXIT_OK, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
 
 
@@ -56,6 +54,7 @@ class Operator:
         self.exit_code = EXIT_OK
         self._tasks: list[asyncio.Task[None]] = []
         self._leader: asyncio.Task[None] | None = None
+        self._draining: asyncio.Task[None] | None = None
         caches, queue = Caches(), AsyncQueue()
         self.triggers = Triggers(caches, queue)
         namespaces = config.namespaces or (None,)
@@ -113,6 +112,7 @@ class Operator:
             self._run(reflector.run(), f"reflector-{reflector.resource.plural}")
         self._run(self.resync.run(), "resync")
         self._run(self._recorder.run(), "events")
+        self._run(memory.trim_after_lists(self._lists), "memory")
         self._workers.start(self._may_work)
         for task in self._workers.tasks:
             task.add_done_callback(self._on_end)
@@ -120,12 +120,29 @@ class Operator:
             self._client.fence = self._elector.fence
             self._leader = self._run(self._elector.run(), "leader")
 
+    def _lists(self) -> float:
+        """How many complete lists there have been."""
+        return sum(reflector.lists for reflector in self._reflectors)
+
+    def take_signals(self) -> None:
+        """SIGTERM and SIGINT begin the drain at once: another replica leads while kopf still tidies up."""
+        if threading.current_thread() is threading.main_thread():
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, self._begin_drain)
+
     async def drain(self) -> None:
-        """Finish running passes, then let another replica lead. Does nothing the second time."""
-        if self.health.stopping:
-            return
-        self.health.stopping = True
-        self.stopping.set()  # kopf waits five seconds for whoever still waits for its stop flag
+        """Finish running passes, then let another replica lead. Whoever asks again waits for the same end."""
+        await asyncio.shield(self._begin_drain())
+
+    def _begin_drain(self) -> asyncio.Task[None]:
+        if self._draining is None:
+            self.health.stopping = True
+            self.stopping.set()  # kopf waits five seconds for whoever still waits for its stop flag
+            self._draining = asyncio.create_task(self._drain(), name="drain")
+        return self._draining
+
+    async def _drain(self) -> None:
         await self._workers.drain(DRAIN_SECONDS)
         if self._leader is not None:
             led = self._elector.leading.is_set()
@@ -189,10 +206,7 @@ async def running(config: OperatorConfig, login: Login) -> AsyncIterator[Operato
 async def run(config: OperatorConfig, login: Login) -> int:
     """Run until SIGTERM or SIGINT, or until a part fails. Returns the exit code."""
     async with running(config, login) as operator:
-        loop = asyncio.get_running_loop()
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGINT):
-                loop.add_signal_handler(number, operator.stopping.set)  # until kopf installs its own
+        operator.take_signals()
         # kopf looks for the CRD once, when it starts.
         waits = [asyncio.create_task(event.wait()) for event in (operator.resync.synced, operator.stopping)]
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
@@ -208,20 +222,11 @@ async def _run_kopf(config: OperatorConfig, login: Login, operator: Operator) ->
         await kopf.operator(
             registry=handlers.REGISTRY, standalone=True, clusterwide=not config.namespaces,
             namespaces=config.namespaces, stop_flag=operator.stopping,
-            memo=handlers.Shell(login, operator.triggers.parent_event, operator.drain),
+            memo=handlers.Shell(login, operator.triggers.parent_event, operator.drain, operator.take_signals),
         )  # fmt: skip
     except Exception:
         log.exception("the stream of services has ended: stopping")
         operator.exit_code = EXIT_FAILED
-
-
-def _give_memory_back() -> None:
-    """Let glibc return the buffers of large answers to the system.
-
-    By default it learns from the first one freed to keep such buffers in its heap, for ever.
-    """
-    with contextlib.suppress(OSError, AttributeError):  # another C library
-        ctypes.CDLL("libc.so.6").mallopt(_MMAP_THRESHOLD, 128 * 1024)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -244,7 +249,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201 - before logging is set up, for whoever starts us
         return EXIT_USAGE
     logs.configure(config.log_level)
-    _give_memory_back()
+    memory.keep_small()
     try:
         return uvloop.run(run(config, login))
     except CannotListen as error:

@@ -19,7 +19,7 @@ def test_defaults() -> None:
 
     assert (config.namespaces, config.workers, config.leader_election, config.http_port) == (
         (),
-        8,
+        16,
         True,
         8080,
     )

@@ -63,7 +63,16 @@ def test_handlers_stay_thin() -> None:
 
 async def test_settings_keep_kopf_from_writing_and_from_looking_around() -> None:
     settings = kopf.OperatorSettings()
-    await CALLABLE.startup(settings=settings)
+    taken: list[bool] = []
+
+    async def drain() -> None:
+        """Not asked for here."""
+
+    login = Login("https://api", None)
+    shell = handlers.Shell(login, lambda *_: None, drain, lambda: taken.append(True))
+    await CALLABLE.startup(settings=settings, memo=shell)
+
+    assert taken == [True], "signals are taken back from kopf"
 
     assert settings.posting.enabled is False
     assert settings.scanning.disabled is True

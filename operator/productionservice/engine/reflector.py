@@ -52,6 +52,8 @@ class Reflector(Generic[T]):
         """Why there is nothing to list: no such kind, or not for us. None while it is served."""
         self.maybe_served = asyncio.Event()
         """Set when a CRD has changed: an unserved kind may be there now."""
+        self.lists = 0
+        """Complete lists so far."""
         self._version = ""
         self._newest = 0
         self._listed = time.monotonic()
@@ -101,6 +103,7 @@ class Reflector(Generic[T]):
                 listed.add(name_of(body["metadata"]))
                 self._tell(self._store.put(body))
         metrics.INFORMER_RELISTS.labels(self.resource.plural).inc()
+        self.lists += 1
         for delta in self._store.retain(listed, version, self._namespace):
             self._on_change(delta)
         self._listen()

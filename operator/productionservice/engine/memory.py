@@ -1,0 +1,43 @@
+"""Keeps the process small: what a list of a whole cluster needed for moments goes back to the system.
+
+For glibc only; with another C library nothing here has an effect.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+from collections.abc import Callable
+
+_MMAP_THRESHOLD, _THRESHOLD_BYTES = -3, 128 * 1024
+"""M_MMAP_THRESHOLD of malloc.h, and its documented default: setting it stops glibc from raising it by itself."""
+CHECK_SECONDS = 5.0
+
+
+def keep_small() -> None:
+    """Let buffers of large answers be returned when they are freed.
+
+    By default glibc learns from the first one to keep such buffers in its heap, for ever.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").mallopt(_MMAP_THRESHOLD, _THRESHOLD_BYTES)
+
+
+def trim() -> None:
+    """Return free pages in the middle of the heap; some milliseconds."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
+async def trim_after_lists(lists: Callable[[], float]) -> None:
+    """Trim once after each burst of lists; `lists` counts them. Never returns."""
+    trimmed = 0.0
+    before = lists()
+    while True:
+        await asyncio.sleep(CHECK_SECONDS)
+        now = lists()
+        if now == before and now != trimmed:
+            trim()
+            trimmed = now
+        before = now
