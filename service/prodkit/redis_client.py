@@ -22,9 +22,9 @@ def connect_redis(
     rotated one is used.
     """
     import redis.asyncio as redis  # noqa: PLC0415  costs ~100 ms and 10 MB: only who uses Redis pays
-    from redis.asyncio.retry import Retry  # noqa: PLC0415
-    from redis.backoff import NoBackoff  # noqa: PLC0415
-    from redis.credentials import CredentialProvider  # noqa: PLC0415
+    from redis.asyncio.retry import Retry  # noqa: PLC0415  as above
+    from redis.backoff import NoBackoff  # noqa: PLC0415  as above
+    from redis.credentials import CredentialProvider  # noqa: PLC0415  as above
 
     class Credentials(CredentialProvider):
         def get_credentials(self) -> tuple[str] | tuple[str, str]:

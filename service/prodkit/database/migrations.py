@@ -38,7 +38,7 @@ def migrate(engine: Engine, directory: Path, *, target: str = "head") -> tuple[s
 def upgrade(connection: Connection, directory: Path, *, target: str = "head") -> None:
     """Run the missing migrations on a connection that nobody else migrates by."""
     from alembic import command  # noqa: PLC0415  only who migrates pays for it
-    from alembic.config import Config  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415  as above
 
     config = Config()
     config.set_main_option("script_location", str(directory).replace("%", "%%"))
