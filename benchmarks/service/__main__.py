@@ -8,7 +8,9 @@ from collections.abc import Sequence
 
 _COMMANDS = {
     "tax": "processor time per request: bare FastAPI, the full stack, a peer's and the tutorials' stack (2 min)",
-    "overload": "2 and 5 times of what it can: goodput, latency, refusals, recovery; the same without limiter (3 min)",
+    "overload": "2 and 5 times of what it can: goodput, latency, refusals, recovery; the same without limiter (2 min)",
+    "drain": "processes replaced under 200 connections of eight kinds, and the same with stock uvicorn (5 min)",
+    "hostile": "slow, huge and forged requests: what a healthy client beside them notices (2 min)",
 }
 _USAGE = (
     "usage: python -m benchmarks.service COMMAND [--help]\n\n"

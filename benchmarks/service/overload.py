@@ -32,7 +32,7 @@ CONNECTIONS = 400
 OK = 200
 SHED = 503
 _CAPACITY_CONNECTIONS = 10  # enough to keep the processor busy: 28 ms a request, 4 of them on it
-_RAMP_SECONDS = 1.0  # of an overload that does not count: the limit has to be found first
+_RAMP_SECONDS = 2.0  # of an overload that does not count: the limit has to be found first
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ def serve(
     Its standard output goes through a pipe to a reader that throws it away, as a container runtime's does.
     `cpu` pins the server to one processor.
     """
-    port = _free_port()
+    port = free_port()
     environment = {k: v for k, v in os.environ.items() if not k.startswith("SERVICE_")}
     environment["PYTHONPATH"] = f"{ROOT / 'service'}:{ROOT}"
     environment |= env or {}
@@ -74,7 +74,8 @@ def machine() -> dict[str, object]:
     return {"python": platform.python_version(), "machine": platform.machine(), "processors": os.cpu_count()}
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on now."""
     with socket.create_server(("127.0.0.1", 0)) as sock:
         port: int = sock.getsockname()[1]
         return port

@@ -47,6 +47,11 @@ async def read_item(item_id: int) -> Item:
     return Item(id=item_id, name=f"Item {item_id}", price_cents=4900, tags=["oak", "lamp"])
 
 
+async def read_body(request: Request) -> int:
+    """Takes a body into memory, as far as it is let."""
+    return len(await request.body())
+
+
 def bare(port: int) -> None:
     """FastAPI on uvicorn with uvloop and httptools, and nothing else: no access log, no ids, no metrics."""
     app = FastAPI()
@@ -60,12 +65,13 @@ def full(port: int, *, trace_ratio: float = 0.0) -> None:
         name="bench",
         host="127.0.0.1",
         port=port,
-        admin_port=0,
+        admin_port=int(os.environ.get("ADMIN_PORT", "0")),
         otlp_endpoint=os.environ["RECEIVER"] if trace_ratio else "",
         trace_ratio=trace_ratio,
     )
     app = create_app(settings)
     app.get("/items/{item_id}")(read_item)
+    app.post("/upload")(read_body)
     run(app)
 
 

@@ -40,8 +40,10 @@ class LagTuning:
     mild_decrease: float = 0.9
     strong_decrease: tuple[float, float] = (0.25, 0.7)
     """At more than twice the target: target by lag, within these bounds."""
-    serious_seconds: float = 0.05
+    serious_seconds: float = 0.1
     """One turn of the loop that took so long ends the window at once."""
+    patience_windows: int = 3
+    """So many late windows in a row, or a serious one, before anything is limited: a burst is not overload."""
     minimum: float = 4
     quiet_windows: int = 20
     """So many windows in a row with room to spare, and nothing is limited any more."""
@@ -56,12 +58,15 @@ class LagController:
         self.lag = 0.0
         """Smoothed, in seconds."""
         self._quiet = 0
+        self._late = 0
 
     def observe(self, mean_lag: float, peak: int, *, full: bool) -> None:
         """End a window: its mean lag, most requests in flight, and whether the limit was reached."""
         tuning = self.tuning
         self.lag += tuning.smoothing * (mean_lag - self.lag)
-        if self.lag > tuning.target_seconds:
+        self._late = self._late + 1 if self.lag > tuning.target_seconds else 0
+        patient = self.limit >= MAXIMUM and self._late < tuning.patience_windows
+        if self._late and (not patient or mean_lag > tuning.serious_seconds):
             self._quiet = 0
             worst = max(self.lag, mean_lag)
             factor = tuning.mild_decrease
@@ -71,11 +76,14 @@ class LagController:
             self.limit = max(tuning.minimum, min(self.limit, peak) * factor)
         elif full:
             self._quiet = 0
-            self.limit = min(MAXIMUM, self.limit + max(1.0, self.limit / 16))
+            self.limit = min(MAXIMUM, self.limit + max(1.0, self.limit / (8 if self._well() else 16)))
         else:
             self._quiet += 1
             if self._quiet >= tuning.quiet_windows:
                 self.limit = float(MAXIMUM)
+
+    def _well(self) -> bool:
+        return self.lag < self.tuning.target_seconds / 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +92,10 @@ class GradientTuning:
 
     tolerance: float = 2.0
     smoothing: float = 0.2
-    minimum: float = 20
-    floor_seconds: float = 0.005
-    """A baseline is never lower: 10 ms instead of 1 ms is no congestion."""
+    minimum: float = 50
+    """More than a usual pool of connections; the processor is the other controller's business."""
+    floor_seconds: float = 0.05
+    """A baseline is never lower: only what takes more than 100 ms can be congestion."""
     rise: float = 0.0005
     """The baseline follows upwards by this part a window: a new normal is accepted after minutes."""
     fewest_samples: int = 10

@@ -235,7 +235,7 @@ class DrainProtocol(HttpToolsProtocol):
 
     def _shed(self, cycle: Cycle, admission: Admission) -> None:
         """Answer 503 without a task. What the client still sends of the body is read and thrown away."""
-        if cycle.waiting_for_100_continue or (self.state.draining and not self._has_more()):
+        if cycle.waiting_for_100_continue:
             cycle.keep_alive = False  # nobody knows whether the body comes after an answer that was final
         rest = admission.refusal(cycle.scope, cycle.scope["headers"])
         head = b"".join(name + b": " + value + b"\r\n" for name, value in self.server_state.default_headers)
