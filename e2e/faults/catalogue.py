@@ -12,7 +12,6 @@ _MODULES = (answers, deaths, objects, streams)  # importing them registers their
 NOT_BUILT = {
     "F13": "the API server or etcd restarts; etcd is full",
     "F15": "our webhook is down (shown by tests/api/test_webhook.py, not behind the proxy)",
-    "F16": "somebody else's webhook is down",
     "F27": "two services claim one host",
     "F34": "the clock jumps",
     "F51": "downgrade to the release before: there is none yet",

@@ -16,6 +16,33 @@ CRD = "servicemonitors.monitoring.coreos.com"
 
 
 @fault(
+    "F16",
+    "somebody else's webhook is down and stops every Deployment",
+    "said in Applied; tried again; then made",
+)
+def webhook_down(world: World) -> None:
+    rule = {"apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["*"], "resources": ["deployments"]}
+    where = {"matchLabels": {"kubernetes.io/metadata.name": world.namespace}}
+    hook = {
+        "name": "down.example.com", "rules": [rule], "namespaceSelector": where, "failurePolicy": "Fail",
+        "sideEffects": "None", "admissionReviewVersions": ["v1"], "timeoutSeconds": 1,
+        "clientConfig": {"url": "https://127.0.0.1:1/nobody"},
+    }  # fmt: skip
+    world.create({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": world.namespace}, "webhooks": [hook],
+    })  # fmt: skip
+    try:
+        world.apply()
+        world.until(lambda: world.reason("Applied") == "ApplyFailed", "ApplyFailed")
+        assert "down.example.com" in world.condition("Applied")["message"]
+        assert world.exists("service"), "the others are made"
+    finally:
+        world.cluster.kubectl("delete", "validatingwebhookconfiguration", world.namespace)
+    world.holds()
+
+
+@fault(
     "F17", "an optional CRD is absent", "MonitoringReady=False/CRDNotInstalled; the rest goes on; no noise"
 )
 def no_monitoring(world: World) -> None:

@@ -126,7 +126,8 @@ class World(Team):
         since = time.monotonic()
         self.repair()
         eventually(quiet, timeout=30)
-        assert self.proxy.writes(self.namespace, since) == ["apply services/catalog"], "I5"
+        writes = self.proxy.writes(self.namespace, since)
+        assert writes == ["apply services/catalog"], f"I5: {writes}"
 
     def _no_secret_shown(self) -> None:
         """I6."""

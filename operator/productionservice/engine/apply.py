@@ -96,8 +96,9 @@ class _Applier:
             if not mendable:
                 raise
         else:
-            live = self._take(change, body)
-            if live.verified or not mendable:
+            as_wanted = self._as_wanted(change, body)
+            live = self._take(change, body, as_wanted=as_wanted)
+            if as_wanted or not mendable:
                 return Result(change, live)
         await replace_lists(self._client, resource, manifest, uid=uid or "")
         body = await self._client.apply(resource, manifest, manager=change.manager, uid=uid)
@@ -116,12 +117,17 @@ class _Applier:
         written = [r.live for r in self.results if r.change.ref == change.ref and r.live is not None]
         return written[-1].uid if written else None
 
-    def _take(self, change: Change, body: Manifest) -> Live:
+    def _take(self, change: Change, body: Manifest, *, as_wanted: bool | None = None) -> Live:
         """Put an answer into the cache, and return what is kept of it."""
+        found = self._as_wanted(change, body) if as_wanted is None else as_wanted
+        return self._caches.take(
+            change.ref, body, verified=applied_digest(_wanted(change)) if found else None
+        )
+
+    def _as_wanted(self, change: Change, body: Manifest) -> bool:
+        """True when the answer contains the whole manifest. The number of pods alone, without a digest, is not one."""
         manifest = _wanted(change)
-        digest = applied_digest(manifest)  # the number of pods alone has none
-        as_wanted = bool(digest) and not drift(manifest, body)
-        return self._caches.take(change.ref, body, verified=digest if as_wanted else None)
+        return bool(applied_digest(manifest)) and not drift(manifest, body)
 
     def _observed(self, change: Change) -> Live | None:
         return self._caches.children[change.ref.kind].get((self._namespace, change.ref.name))

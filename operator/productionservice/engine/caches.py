@@ -120,9 +120,16 @@ class Caches:
 
     def take(self, ref: Ref, body: Manifest, *, verified: str | None) -> Live:
         """The answer to our own write; `verified` is the digest of what was written, if the answer contains it."""
-        store, project = self.children[ref.kind], functools.partial(Live.of, ref.kind, verified=verified)
-        store.put(body, project)
-        return store.get(name_of(body["metadata"])) or project(body)
+        store, name = self.children[ref.kind], name_of(body["metadata"])
+        made = Live.of(ref.kind, body, store.get(name), verified=verified)
+        store.put(body, lambda _body, _before: made)
+        live = store.get(name)
+        if live is None:
+            return made
+        if verified and live.packed is not None and live.content == made.content:
+            # The informer was faster than the answer.
+            return self._verify(store, name, live, verified)
+        return live
 
     def verify(self, namespace: str, plan: Plan) -> None:
         """Note which objects were found to be as wanted: their content need not be kept any longer."""

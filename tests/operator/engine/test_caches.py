@@ -1,0 +1,42 @@
+"""What our own writes leave in the caches, whoever is faster: the answer or the informer."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from productionservice.engine.caches import Caches
+from productionservice.live import applied_digest
+from productionservice.plan import Ref
+from tests.support.builders import children, make_service
+
+REF = Ref("Service", "catalog")
+
+
+def stored(version: int = 5) -> dict[str, Any]:
+    body = copy.deepcopy(children(make_service())["Service"])
+    body["metadata"].update(uid="u", resourceVersion=str(version))
+    return body
+
+
+@pytest.mark.parametrize("informer_first", [False, True])
+def test_an_answer_that_contains_what_was_written_is_known_to(informer_first: bool) -> None:
+    caches, body = Caches(), stored()
+    if informer_first:
+        caches.children["Service"].put(copy.deepcopy(body))
+    live = caches.take(REF, body, verified=applied_digest(body))
+
+    assert (live.packed, live.verified) == (None, live.digest)
+    assert caches.children["Service"].get(("shop", "catalog")) == live
+
+
+def test_an_answer_that_is_older_than_what_is_known_says_nothing_about_it() -> None:
+    caches, newer = Caches(), stored(9)
+    newer["spec"]["type"] = "NodePort"
+    caches.children["Service"].put(newer)
+    live = caches.take(REF, stored(5), verified=applied_digest(newer))
+
+    assert live.verified is None
+    assert live.differences(children(make_service())["Service"]) != []
