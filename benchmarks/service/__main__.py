@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import json
 import sys
 from collections.abc import Sequence
+
+from benchmarks.document import rewrite
+from benchmarks.service.figures import BUILD, Figure
 
 _COMMANDS = {
     "tax": "processor time per request: bare FastAPI, the full stack, a peer's and the tutorials' stack (2 min)",
@@ -15,18 +19,31 @@ _COMMANDS = {
 _USAGE = (
     "usage: python -m benchmarks.service COMMAND [--help]\n\n"
     + "".join(f"  {name:<10}{text}\n" for name, text in _COMMANDS.items())
+    + "\n  --write   put the figures into docs/performance.md as well\n"
     + "\nexample: python -m benchmarks.service tax --rounds 5\n"
 )
+
+
+_WRITE = "--write"
 
 
 def main(argv: Sequence[str]) -> int:
     """Run one command. 0: every goal reached, 1: one missed, 2: wrong usage."""
     if argv and argv[0] in _COMMANDS:
         module = importlib.import_module(f"benchmarks.service.{argv[0]}")
-        return int(module.main(argv[1:]))
+        code = int(module.main([each for each in argv[1:] if each != _WRITE]))
+        if _WRITE in argv:
+            _write(argv[0])
+        return code
     helped = bool(argv) and argv[0] in ("-h", "--help")
     (sys.stdout if helped else sys.stderr).write(_USAGE)
     return 0 if helped else 2
+
+
+def _write(command: str) -> None:
+    measured = json.loads((BUILD / f"{command}.json").read_text())
+    figures = [Figure(**{key: row[key] for key in row if key != "ok"}) for row in measured["figures"]]
+    rewrite(f"service-{command}", f"python -m benchmarks.service {command}", figures, measured["conditions"])
 
 
 if __name__ == "__main__":
