@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
+import signal
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -200,8 +202,9 @@ async def leader(bench: Bench) -> list[Figure]:
     killed = await _until_leads(second) - started
     first.start()
     started = time.monotonic()
-    second.stop()
+    os.kill(second.pid, signal.SIGTERM)
     stopped = await _until_leads(first) - started
+    second.stop()
     first.kill()
     return [
         Figure("leader_killed_until_another_leads", killed, "s", 16, at_most=True),
