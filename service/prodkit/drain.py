@@ -32,6 +32,8 @@ class Limits:
     header_bytes: int = 64 * 1024
     header_count: int = 100
     header_seconds: float = 10.0
+    body_seconds: float = 30.0
+    """Longest silence within a body."""
     linger_seconds: float = 2.0
     """How long input is read and thrown away after a FIN."""
 

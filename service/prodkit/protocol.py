@@ -184,6 +184,8 @@ class DrainProtocol(HttpToolsProtocol):
         """
         if not self._is_idle():
             self._head_deadline = now + self.state.limits.header_seconds  # reading may be paused meanwhile
+            if self._body_stalls(now):
+                self._give_up_body()
         elif self.transport.is_closing():
             return
         elif self._in_head:
@@ -197,6 +199,17 @@ class DrainProtocol(HttpToolsProtocol):
     def _is_idle(self) -> bool:
         return self.cycle is None or self.cycle.response_complete
 
+    def _body_stalls(self, now: float) -> bool:
+        """True when it is the client that is waited for, and for too long."""
+        cycle = self.cycle
+        ours = self.flow.read_paused or cycle.waiting_for_100_continue or cycle.response_started
+        return cycle.more_body and not ours and now > self._last_byte + self.state.limits.body_seconds
+
+    def _give_up_body(self) -> None:
+        self._reject(408, "the body did not arrive in time", idle=True)
+        self.cycle.disconnected = True
+        self.cycle.message_event.set()  # the application learns that its client has gone
+
     def _check_head(self) -> None:
         """Size and number of the header fields, once. They are added up only when they may be too many bytes."""
         limits = self.state.limits
@@ -207,10 +220,10 @@ class DrainProtocol(HttpToolsProtocol):
             self._status = 431
             raise _RejectedError
 
-    def _reject(self, status: int) -> None:
+    def _reject(self, status: int, detail: str = "", *, idle: bool = False) -> None:
         self.state.on_rejected(status)
         context = correlation.make_context(None, None)
-        detail = _REJECTIONS[status]
+        detail = detail or _REJECTIONS[status]
         logger.warning(
             "request refused",
             status=status,
@@ -218,7 +231,7 @@ class DrainProtocol(HttpToolsProtocol):
             client=self.client[0] if self.client else "",
             request_id=context.request_id,
         )
-        if self._is_idle():  # else an answer is on its way on this connection: do not write into it
+        if idle or self._is_idle():  # else an answer is on its way on this connection: do not write into it
             self.transport.write(_rejection(status, detail, context, self.server_state.default_headers))
         self.transport.close()
 

@@ -75,7 +75,9 @@ async def _serve(app: App, traffic: socket.socket, admin: socket.socket) -> None
         _traffic_config(app),
         lifecycle=app.lifecycle,
         times=DrainTimes(settings.propagation_wait, settings.drain_seconds, settings.quiet_seconds),
-        limits=Limits(settings.header_bytes, settings.header_count, settings.header_seconds),
+        limits=Limits(
+            settings.header_bytes, settings.header_count, settings.header_seconds, settings.body_seconds
+        ),
         admission=app.admission,
         on_rejected=app.metrics.count_rejected,
         on_started=on_started,

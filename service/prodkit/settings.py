@@ -77,6 +77,8 @@ class Settings(BaseSettings):
     """Idle connections are kept this long; must exceed the idle time-out of the proxy in front."""
     header_seconds: Annotated[float, Field(gt=0, le=600)] = 10
     """A request's header block has to arrive within this time, else 408."""
+    body_seconds: Annotated[float, Field(gt=0, le=3600)] = 30
+    """A request body of which nothing comes for so long is given up, 408."""
     header_bytes: Annotated[int, Field(ge=1024, le=1 << 24)] = 64 * 1024
     """Largest header block including the URL, else 431."""
     header_count: Annotated[int, Field(ge=8, le=10_000)] = 100

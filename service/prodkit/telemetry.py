@@ -12,6 +12,7 @@ from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any
 
 import structlog
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from prodkit import contract, correlation
@@ -93,6 +94,8 @@ class Telemetry:
                 await self._trace(self.tracing, exchange)
             else:
                 await self.app(scope, exchange.receive, exchange.send)
+        except ClientDisconnect:
+            pass  # while its body was read: nobody is left to answer, and nothing is broken
         except Exception as error:  # noqa: BLE001  the last resort: whatever it is becomes a 500 and a log line
             await self._failed(exchange, error)
         except asyncio.CancelledError:

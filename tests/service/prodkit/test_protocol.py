@@ -17,6 +17,7 @@ ENV = {
     "SERVICE_ADMIN_PORT": "0",
     "SERVICE_HOST": "127.0.0.1",
     "SERVICE_HEADER_SECONDS": "1",
+    "SERVICE_BODY_SECONDS": "1",
     "SERVICE_PROPAGATION_SECONDS": "0",
     "SERVICE_QUIET_SECONDS": "0",
 }
@@ -113,6 +114,21 @@ async def test_a_chunked_body_has_a_limit_too(service: ServiceProcess) -> None:
     )
     assert reply.status == 413
     assert reply.headers["content-type"] == "application/problem+json"
+
+
+async def test_a_body_that_stops_coming_is_given_up(service: ServiceProcess) -> None:
+    reply = await _answer(
+        service, b"POST /echo HTTP/1.1\r\nHost: a\r\nX-Request-ID: half\r\nContent-Length: 9\r\n\r\nhalf"
+    )
+    assert (reply.status, json.loads(reply.body)["detail"]) == (408, "the body did not arrive in time")
+
+    async def logged() -> bool:
+        return "half" in [line["request_id"] for line in service.events("request")]
+
+    await eventually(logged, what="the end of the handler")
+    [line] = [line for line in service.events("request") if line["request_id"] == "half"]
+    assert line["status"] == 499
+    assert not service.events("unhandled exception")
 
 
 async def test_no_server_header(service: ServiceProcess) -> None:
