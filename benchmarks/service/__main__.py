@@ -33,17 +33,23 @@ def main(argv: Sequence[str]) -> int:
         module = importlib.import_module(f"benchmarks.service.{argv[0]}")
         code = int(module.main([each for each in argv[1:] if each != _WRITE]))
         if _WRITE in argv:
-            _write(argv[0])
+            _write([each for each in argv if each != _WRITE])
         return code
     helped = bool(argv) and argv[0] in ("-h", "--help")
     (sys.stdout if helped else sys.stderr).write(_USAGE)
     return 0 if helped else 2
 
 
-def _write(command: str) -> None:
+def _write(argv: Sequence[str]) -> None:
+    command = argv[0]
     measured = json.loads((BUILD / f"{command}.json").read_text())
     figures = [Figure(**{key: row[key] for key in row if key != "ok"}) for row in measured["figures"]]
-    rewrite(f"service-{command}", f"python -m benchmarks.service {command}", figures, measured["conditions"])
+    rewrite(
+        f"service-{command}",
+        f"python -m benchmarks.service {' '.join(argv)}",
+        figures,
+        measured["conditions"],
+    )
 
 
 if __name__ == "__main__":

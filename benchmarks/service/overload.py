@@ -24,7 +24,7 @@ import uvloop
 from benchmarks.service.figures import Figure, report
 from benchmarks.service.load import closed_loop
 from benchmarks.service.openloop import TIMED_OUT, Answer, OpenLoop
-from benchmarks.service.processes import machine, processors, serve
+from benchmarks.service.processes import go_first, machine, processors, serve
 
 STACKS = ("limited", "unlimited")
 FACTORS = (2, 5)
@@ -64,9 +64,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if seconds < 2:
         parser.error(f"--seconds: {seconds} cannot be used: write 2 or more")
     server_cpu, client_cpu = processors()
+    go_first(0)
     figures: list[Figure] = []
     for stack in STACKS:
         with serve(stack, stack, module="benchmarks.service.stacks", cpu=server_cpu) as server:
+            go_first(server.pid)
             if client_cpu is not None:
                 os.sched_setaffinity(0, {client_cpu})
             outcomes = uvloop.run(_measure(server.port, seconds))
