@@ -11,7 +11,7 @@ from e2e.cluster.providers import Cluster
 from e2e.install import install_operator, load_images
 from e2e.services import Services
 
-pytest_plugins = ["e2e.cluster.fixtures"]
+pytest_plugins = ["e2e.addons.fixtures", "e2e.cluster.fixtures"]
 
 
 @pytest.fixture(scope="session")

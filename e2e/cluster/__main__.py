@@ -8,9 +8,10 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-from e2e.cluster import lifecycle
+from e2e.cluster import addons, lifecycle
 from e2e.cluster.images import load_image
 from e2e.cluster.kubectl import Kubectl
+from e2e.cluster.providers import OwnCluster
 from e2e.cluster.rundir import RunDir, known_clusters
 from e2e.cluster.spec import ClusterSpec, Level
 from e2e.cluster.status import dead_components, state, usages
@@ -73,7 +74,17 @@ def _parser() -> argparse.ArgumentParser:
     logs.add_argument("-f", "--follow", action="store_true", help="go on as it grows")
     kubectl = add("kubectl", _kubectl, "run kubectl against the cluster", "kubectl -- get pods -A")
     kubectl.add_argument("arguments", nargs=argparse.REMAINDER, help="everything after --")
+    more = commands.add_parser(
+        "addons", help="software beside Kubernetes: metrics, TLS, gateways, monitoring"
+    )
+    addons.add_commands(more, _cluster)
     return parser
+
+
+def _cluster(name: str) -> OwnCluster:
+    spec = _up_or_fail(name).spec()
+    assert spec is not None  # that is what "up" means
+    return OwnCluster(name, spec.level, spec.node_count, short_intervals=spec.short_intervals)
 
 
 def _up(chosen: argparse.Namespace) -> None:

@@ -88,6 +88,7 @@ _KUBE_PROGRAMS = (
     "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl", "kubelet", "kube-proxy",
 )  # fmt: skip
 _KUBE_ROUTER = "github.com/cloudnativelabs/kube-router/v2"
+_METRICS_SERVER = "sigs.k8s.io/metrics-server"
 _CONTAINERD = "github.com/containerd/containerd/v2/cmd"
 
 FAMILIES = {
@@ -111,6 +112,12 @@ FAMILIES = {
         Family("helm", {"helm": "helm.sh/helm/v4/cmd/helm"}, 1.5),
         Family("pause", {"pause": "."}, 0.2),
         Family("probe", {"probe": "."}, 0.3),
+        Family(
+            "metrics-server",
+            {"metrics-server": f"{_METRICS_SERVER}/cmd/metrics-server"},
+            3,
+            stamps=(f"k8s.io/client-go/pkg/version.gitVersion={pinned('metrics-server', _METRICS_SERVER)}",),
+        ),
     )
 }
 

@@ -1,0 +1,23 @@
+"""pytest plugin: add-ons on the session's cluster, each brought up once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from e2e.addons.installer import up
+from e2e.cluster.providers import Cluster
+
+
+@pytest.fixture(scope="session")
+def addons(node_cluster: Cluster) -> Callable[..., Cluster]:
+    """`addons("metrics-server", …)` brings add-ons up on the node cluster, with what they need, and returns it."""
+    there: set[str] = set()
+
+    def bring(*names: str) -> Cluster:
+        up(node_cluster, [name for name in names if name not in there])
+        there.update(names)
+        return node_cluster
+
+    return bring

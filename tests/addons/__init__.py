@@ -1,0 +1,1 @@
+"""Unit tests of e2e/addons: what can be said without a cluster."""
