@@ -62,9 +62,14 @@ class Tally:
     codes: collections.Counter[int] = field(default_factory=collections.Counter)
 
     @property
+    def refused(self) -> int:
+        """Requests that the overload limit answered with 503: too much for this machine, but no loss."""
+        return self.answers["status 503"]
+
+    @property
     def failures(self) -> int:
-        """Requests without a proper answer."""
-        return self.answers.total() - self.answers["ok"]
+        """Requests without a proper answer: reset, closed, half, refused by the kernel, or never answered."""
+        return self.answers.total() - self.answers["ok"] - self.refused
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -82,6 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     sys.stderr.write(f"prodkit {dict(ours.answers)}\nstock uvicorn {dict(stock.answers)}\n")
     figures = [
         Figure("drain_failures", ours.failures, "requests", 0, at_most=True),
+        Figure("drain_answered_503", ours.refused, "requests", 0, at_most=True),
         Figure("drain_requests", ours.answers.total(), "requests"),
         Figure("drain_replacements", len(ours.exits), "replacements"),
         Figure("drain_exit_slowest", max(ours.exits), "s", _EXIT_SECONDS - 1, at_most=True),
