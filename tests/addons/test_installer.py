@@ -98,6 +98,16 @@ def test_objects_and_pods_carry_the_add_on_s_name_beside_their_own_labels() -> N
     assert marked["spec"]["template"]["spec"] == {"containers": []}
 
 
+def test_one_that_never_works_says_where_to_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(_: Cluster) -> None:
+        raise AssertionError("no figures")
+
+    broken = Addon("web", "", "v1", lambda: (), list, never, within=0)
+    monkeypatch.setattr(installer, "ADDONS", {"web": broken})
+    with pytest.raises(CommandError, match=r"web does not work after 0 s: no figures; look at: kubectl -n"):
+        installer.up(FakeCluster(), ["web"])
+
+
 @pytest.mark.parametrize("action", ["up", "list", "down"])
 def test_every_command_has_help_with_an_example(action: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
