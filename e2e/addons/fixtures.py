@@ -10,6 +10,12 @@ from e2e.addons.installer import up
 from e2e.cluster.providers import Cluster
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests with add-ons run last: an add-on changes the cluster, for an autoscaler with figures acts on them."""
+    items.sort(key=lambda item: "addons" in getattr(item, "fixturenames", ()))
+
+
 @pytest.fixture(scope="session")
 def addons(node_cluster: Cluster) -> Callable[..., Cluster]:
     """`addons("metrics-server", …)` brings add-ons up on the node cluster, with what they need, and returns it."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from e2e.addons import installer
 from e2e.addons.addon import LABEL, Addon, Json
+from e2e.addons.fixtures import pytest_collection_modifyitems
 from e2e.cluster.__main__ import main
 from e2e.cluster.providers import Cluster
 from e2e.progress import CommandError
@@ -106,6 +108,15 @@ def test_one_that_never_works_says_where_to_look(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(installer, "ADDONS", {"web": broken})
     with pytest.raises(CommandError, match=r"web does not work after 0 s: no figures; look at: kubectl -n"):
         installer.up(FakeCluster(), ["web"])
+
+
+def test_tests_with_add_ons_run_last_and_the_others_keep_their_order() -> None:
+    used = {"a": ["addons", "node_cluster"], "b": ["shop"], "c": ["addons"], "d": []}
+    items: list[Any] = [SimpleNamespace(name=name, fixturenames=names) for name, names in used.items()]
+
+    pytest_collection_modifyitems(items)
+
+    assert [item.name for item in items] == ["b", "d", "a", "c"]
 
 
 @pytest.mark.parametrize("action", ["up", "list", "down"])
