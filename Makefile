@@ -4,7 +4,7 @@ SHELL := /bin/sh
 PYTHON ?= python3
 RUN = PYTHONPATH=operator:service:. .venv/bin/python
 
-.PHONY: help demo test quick faults bench-operator lint generate golden lock clean
+.PHONY: help demo test quick faults bench-operator bench-service lint generate golden lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -23,6 +23,9 @@ faults: .venv ## Every fault between the operator and a real API server; writes 
 
 bench-operator: .venv ## The operator's speed and size on a real API server; writes docs/performance.md
 	@$(RUN) -m benchmarks.operator --write
+
+bench-service: .venv ## What production costs a request, overload, replacements, hostile clients; writes docs/performance.md
+	@for part in tax overload drain hostile; do $(RUN) -m benchmarks.service $$part --write; done
 
 lint: .venv ## ruff, mypy, import contracts
 	@$(RUN) -m e2e.suite --only lint
