@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 import structlog
 
@@ -19,7 +20,7 @@ from catalog.products.schemas import Product
 from catalog.products.service import ProductService
 from catalog.seed import sample_products
 from catalog.settings import CatalogSettings
-from prodkit import App, Check, create_app
+from prodkit import App, Check, ProblemBody, create_app
 from prodkit.breaker import watch_breakers
 from prodkit.bulkhead import watch_bulkheads
 from prodkit.cache import CacheMetrics
@@ -27,6 +28,10 @@ from prodkit.secrets_watch import SecretWatcher
 from prodkit.upstream import Upstream, UpstreamMetrics
 
 logger = structlog.get_logger("catalog")
+
+_UNAVAILABLE: dict[int | str, dict[str, Any]] = {
+    503: {"model": ProblemBody, "description": "Not now; `Retry-After` says when to come again"}
+}
 
 
 def create_catalog(settings: CatalogSettings) -> App:
@@ -77,7 +82,7 @@ def create_catalog(settings: CatalogSettings) -> App:
         watch_bulkheads(app.metrics.registry, [pricing.bulkhead])
     watch_breakers(app.metrics.registry, guarded)
     for router in (products_router(products), prices_router(prices), imports_router(imports)):
-        app.include_router(router)
+        app.include_router(router, responses=_UNAVAILABLE)
     return app
 
 

@@ -21,8 +21,8 @@ ImportId = Annotated[
 _MISSING: dict[int | str, dict[str, Any]] = {
     404: {"model": ProblemBody, "description": "There is no such import"}
 }
-_BUSY: dict[int | str, dict[str, Any]] = {
-    503: {"model": ProblemBody, "description": "Enough imports are running, or the database does not answer"}
+_TOO_LARGE: dict[int | str, dict[str, Any]] = {
+    413: {"model": ProblemBody, "description": "The body is larger than this service takes: send it in parts"}
 }
 
 
@@ -30,14 +30,14 @@ def imports_router(imports: ImportService) -> APIRouter:
     """Routes under `/imports`."""
     router = APIRouter(prefix="/imports", tags=["imports"])
 
-    @router.post("", summary="Import many", status_code=202, responses=_BUSY)
+    @router.post("", summary="Import many", status_code=202, responses=_TOO_LARGE)
     async def start_import(given: ImportInput, response: Response) -> Import:
         """Create or replace many products in the background; `Location` says how far it is."""
         begun = await imports.start(given.items)
         response.headers["Location"] = f"/imports/{begun.id}"
         return begun
 
-    @router.get("/{import_id}", summary="Progress", responses=_MISSING | _BUSY)
+    @router.get("/{import_id}", summary="Progress", responses=_MISSING)
     async def get_import(import_id: ImportId) -> Import:
         """How far an import is."""
         return await imports.get(import_id)

@@ -71,14 +71,14 @@ def _add_reads(router: APIRouter, products: ProductService) -> None:
 
 
 def _add_writes(router: APIRouter, products: ProductService) -> None:
-    @router.post("", summary="Create", status_code=201, responses=_answers(409))
+    @router.post("", summary="Create", status_code=201, responses=_answers(409, 413))
     async def create_product(given: ProductInput, response: Response) -> Product:
         """A new product; `Location` says where it is."""
         product = await products.create(given)
         response.headers.update({"ETag": _etag(product), "Location": f"/products/{product.id}"})
         return product
 
-    @router.put("/{product_id}", summary="Replace", responses=_answers(404, 409, 412, 428))
+    @router.put("/{product_id}", summary="Replace", responses=_answers(404, 409, 412, 413, 428))
     async def replace_product(
         product_id: ProductId, given: ProductInput, response: Response, if_match: IfMatch = None
     ) -> Product:
@@ -104,6 +104,7 @@ _DESCRIPTIONS = {
     404: "There is no such product",
     409: "Another product has this SKU",
     412: "Somebody changed the product meanwhile; `ETag` has the version it is at",
+    413: "The body is larger than this service takes",
     428: "`If-Match` is missing",
 }
 _NDJSON: dict[int | str, dict[str, Any]] = {

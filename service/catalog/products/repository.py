@@ -73,7 +73,7 @@ class ProductRepository:
         rows = await self._session.execute(
             select(ProductRow.sku, ProductRow.id).where(ProductRow.sku.in_(skus)).with_for_update()
         )
-        known: dict[str, str] = dict(row.tuple() for row in rows)
+        known: dict[str, str] = {row.sku: row.id for row in rows}
         new = [
             {"id": new_id, "version": 1, "created_at": now, "updated_at": now, **item.model_dump()}
             for new_id, item in zip(new_ids, given, strict=True)
