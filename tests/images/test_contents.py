@@ -24,7 +24,10 @@ from e2e.traffic import RESTRICTED
 
 pytestmark = pytest.mark.node  # built with what runs nodes, and run on one
 
-LARGEST = {"operator": 85, "service": 130}  # MB; 74 and 121 when this was written (PostgreSQL, Redis, tracing)
+LARGEST = {
+    "operator": 85,
+    "service": 130,
+}  # MB; 74 and 121 when this was written (PostgreSQL, Redis, tracing)
 PROGRAMS_THAT_MUST_NOT_BE_THERE = {
     "sh", "bash", "dash", "busybox", "apt", "apt-get", "dpkg", "pip", "pip3", "gcc", "cc", "ld", "perl", "su", "mount",
 }  # fmt: skip
