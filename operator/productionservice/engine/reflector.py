@@ -25,7 +25,8 @@ BACKOFF_FIRST, BACKOFF_MOST = 0.5, 30.0
 RELIST_SECONDS = 600.0
 """A backstop: what a watch has lost without a word is found by the next list. Unchanged objects cost a comparison."""
 UNSERVED_SECONDS = 60.0
-"""Between two looks at a kind that is not served; a change of a CRD makes it sooner."""
+"""At most, between two looks at a kind that is not served; a change of a CRD makes it sooner."""
+jitter = random.uniform
 
 
 def backoff(failures: int) -> float:
@@ -66,16 +67,18 @@ class Reflector(Generic[T]):
 
     async def run(self) -> None:
         """Never returns; only cancelling ends it."""
-        failures = 0
+        failures = looks = 0
         while True:
             heard = self._heard
+            self.maybe_served.clear()  # before the look: what comes meanwhile makes the next one
             try:
                 if not self._version or self._left() <= 0:
                     await self._list()
+                looks = 0
                 await self._watch()
                 failures = 0
             except (NotFound, Rejected) as error:
-                await self._unserved(error)
+                looks = 0 if await self._unserved(error, looks) else looks + 1
                 failures = 0
             except Expired:
                 log.info("the watch is too old: listing again", resource=self.resource.plural)
@@ -110,18 +113,21 @@ class Reflector(Generic[T]):
         self._version, self._newest, self._listed = version, int(version), time.monotonic()
         self._serve(None)
 
-    async def _unserved(self, error: OperatorError) -> None:
-        """Forget what there was, say so once, and look again when a CRD changes, or after a while."""
+    async def _unserved(self, error: OperatorError, looks: int) -> bool:
+        """Forget what there was, say so once, and wait for the next look: until a CRD changes, or for a while that
+        doubles with each look in vain, for a kind is served some moments after its CRD came. True for the former.
+        """
         if self.unserved is None:
             log.warning("the kind is not served", resource=self.resource.plural, error=str(error))
         self._version = ""
         for delta in self._store.clear(self._namespace):
             self._on_change(delta)
-        self.maybe_served.clear()
         self._serve(error)
+        wait = min(2.0**looks, UNSERVED_SECONDS) * jitter(0.8, 1)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(UNSERVED_SECONDS * random.uniform(0.8, 1)):  # noqa: S311 - jitter
+            async with asyncio.timeout(wait):
                 await self.maybe_served.wait()
+        return self.maybe_served.is_set()
 
     def _serve(self, unserved: OperatorError | None) -> None:
         changed = (unserved is None) != (self.unserved is None)

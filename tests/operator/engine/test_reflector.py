@@ -187,6 +187,28 @@ async def test_a_kind_that_is_not_served_is_forgotten_and_found_when_it_comes(wa
         await watched.settled()
 
 
+async def test_a_crd_that_changes_during_a_look_in_vain_makes_the_next_one(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        reflector_module, "jitter", lambda _low, _high: 1000.0
+    )  # nothing else wakes it in time
+    watched.api.put("a")
+
+    async def established_meanwhile(request: web.Request) -> web.StreamResponse:
+        assert watched.reflector is not None
+        watched.reflector.maybe_served.set()
+        return await answer(404)(request)
+
+    watched.api.lists.append(established_meanwhile)
+    async with watched.api.client() as client:
+        watched.reflector = Reflector(client, THINGS, watched.store, watched.deltas.append)
+        task = asyncio.create_task(watched.reflector.run())
+        await eventually(lambda: "a" in watched.held())
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
 async def test_a_kind_that_is_not_served_at_start_keeps_nobody_waiting(watched: Watched) -> None:
     watched.api.lists.append(answer(403))
     async with watched.running() as reflector:
