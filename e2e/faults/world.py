@@ -100,7 +100,7 @@ class World(Team):
 
     def _rendered(self, name: str) -> tuple[dict[str, Any], ...]:
         service = parse(self.get("psvc", name))
-        return build_children(service, compute_effective(service.spec), BuildContext(kept_mark=""))
+        return build_children(service, compute_effective(service.spec), BuildContext(restart_mark=""))
 
     def as_rendered(self, name: str) -> None:
         """I1: every child contains what the spec comes to, and there is nothing else of ours."""

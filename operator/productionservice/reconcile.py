@@ -12,7 +12,7 @@ import structlog
 from productionservice import labels
 from productionservice.api import ProductionService, parse
 from productionservice.children import BuildContext, Manifest, build_children
-from productionservice.children.references import Missing, missing, references
+from productionservice.children.references import Missing, missing, references, restart_mark
 from productionservice.effective import Effective, compute_effective
 from productionservice.engine.answers import NotFound
 from productionservice.engine.apply import apply_plan
@@ -106,19 +106,18 @@ class Reconciler:
         sources = {reference.source for reference in references(service.spec)}
         self._caches.refer(key, sources)
         contents = self._caches.contents_of(key[0], sources)
-        known = contents or {}
-        context = replace(
-            self._context,
-            contents={source: found.mark for source, found in known.items()},
-            kept_mark=None if contents is not None else self._caches.restart_mark(key),
-        )
+        mark = self._caches.restart_mark(key)
+        if contents is not None:  # else the pods must not restart because nobody may look
+            marks = {source: found.mark for source, found in contents.items()}
+            again = {source: found.again for source, found in contents.items()}
+            mark = restart_mark(service.spec, marks, again=again, live=mark)
         return Wish(
             service=service,
             effective=effective,
-            desired=build_children(service, effective, context),
+            desired=build_children(service, effective, replace(self._context, restart_mark=mark)),
             missing=None
             if contents is None
-            else missing(service.spec, {source: found.keys for source, found in known.items()}),
+            else missing(service.spec, {s: c.keys for s, c in contents.items()}),
             pause=read_pause(parent.paused, since=_paused_since(body), now=self._now()),
         )
 

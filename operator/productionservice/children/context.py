@@ -22,10 +22,9 @@ class BuildContext:
     """Namespace from which metrics are scraped."""
     monitor_labels: Mapping[str, str] = field(default_factory=dict)
     """Labels on each ServiceMonitor, for a Prometheus that selects by them."""
-    contents: Mapping[tuple[str, str], str] = field(default_factory=dict)
-    """One text for each Secret and ConfigMap (kind, name) that the spec refers to; another one for other content."""
-    kept_mark: str | None = None
-    """The restart mark of the running pods, where the contents cannot be looked at: they must not restart for that."""
+    restart_mark: str | None = None
+    """What the pods' template says of the Secrets and ConfigMaps that they read (`references.restart_mark`). None
+    where there is no cluster to look at."""
 
 
 @dataclass(frozen=True)

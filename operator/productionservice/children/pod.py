@@ -62,8 +62,7 @@ def pod_template(service: ProductionService, effective: Effective, context: Buil
 
 
 def _restart_mark(spec: Spec, context: BuildContext) -> dict[str, str]:
-    kept = context.kept_mark
-    mark = restart_mark(spec, context.contents) if kept is None else kept
+    mark = restart_mark(spec, {}) if context.restart_mark is None else context.restart_mark
     return {labels.RESTART: mark} if mark else {}
 
 

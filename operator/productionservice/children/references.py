@@ -48,16 +48,27 @@ def references(spec: Spec) -> tuple[Reference, ...]:
     return (*_pull_secrets(spec), *_variables(spec), *_mounts(spec))
 
 
-def restart_mark(spec: Spec, contents: Mapping[Source, str]) -> str:
+def restart_mark(
+    spec: Spec, contents: Mapping[Source, str], *, again: Mapping[Source, str] | None = None, live: str = ""
+) -> str:
     """Changes when pods have to be replaced to see what their Secrets and ConfigMaps hold now; empty without any.
 
     `contents` has one text for each source, another one for other content. It never holds the content itself.
+    `again` has one for a source whose content has changed without its text; such a change stays in the mark of the
+    pods, `live`, and is kept there for as long as nothing else changes.
     """
     wanted = sorted({reference.source for reference in references(spec) if reference.restart})
     if not wanted:
         return ""
-    lines = "\n".join(f"{kind}/{name}={contents.get((kind, name), '')}" for kind, name in wanted)
-    return hashlib.blake2b(lines.encode(), digest_size=8).hexdigest()
+    mark = _digest(f"{kind}/{name}={contents.get((kind, name), '')}" for kind, name in wanted)
+    repeated = [text for source in wanted if (text := (again or {}).get(source))]
+    if repeated:
+        return f"{mark}-{_digest(repeated)}"
+    return live if live.partition("-")[0] == mark else mark
+
+
+def _digest(lines: Iterable[str]) -> str:
+    return hashlib.blake2b("\n".join(lines).encode(), digest_size=8).hexdigest()
 
 
 def missing(spec: Spec, known: Mapping[Source, frozenset[str] | None]) -> tuple[Missing, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -31,29 +31,38 @@ class Contents:
     """Names of its keys; None when nobody recorded them."""
     mark: str
     """Another text for other content. A label or annotation written by others does not change it."""
+    again: str
+    """Another text for each write of data that the record does not tell from the one before, empty without one."""
     leaving: bool
     """True while it is being deleted."""
+    version: str = field(compare=False)
+    record: bytes = field(compare=False)
+    """Digest of the whole record."""
 
     @classmethod
-    def of(cls, body: Mapping[str, Any], _before: Contents | None = None) -> Contents:
-        """From the metadata of an object."""
+    def of(cls, body: Mapping[str, Any], before: Contents | None = None) -> Contents:
+        """From the metadata of an object. `before` is what was known of it."""
         metadata = body["metadata"]
-        record = metadata.get("managedFields")
-        writes = [write for write in record or [] if _data(write)]
+        version, managed = metadata["resourceVersion"], metadata.get("managedFields")
+        writes = [write for write in managed or [] if _data(write)]
         keys = frozenset(
-            field[2:] for write in writes for part in _data(write) for field in part if field.startswith("f:")
+            key[2:] for write in writes for part in _data(write) for key in part if key.startswith("f:")
         )
-        seen = (
-            [[w.get("manager"), w.get("time"), _data(w)] for w in writes]
-            if record
-            else metadata["resourceVersion"]
-        )
-        text = orjson.dumps([metadata["uid"], seen], option=orjson.OPT_SORT_KEYS)
+        seen = [[w.get("manager"), w.get("time"), _data(w)] for w in writes] if managed else version
+        mark, record = _digest([metadata["uid"], seen]).hex(), _digest(managed)
+        again = ""
+        if before is not None and before.mark == mark:
+            # The record has whole seconds: a version that it does not explain is a second write within one.
+            unexplained = before.record == record and before.version != version
+            again = version if unexplained else before.again
         return cls(
-            keys=keys if record else None,
-            mark=hashlib.blake2b(text, digest_size=8).hexdigest(),
-            leaving="deletionTimestamp" in metadata,
-        )
+            keys=keys if managed else None, mark=mark, again=again, leaving="deletionTimestamp" in metadata,
+            version=version, record=record,
+        )  # fmt: skip
+
+
+def _digest(value: object) -> bytes:
+    return hashlib.blake2b(orjson.dumps(value, option=orjson.OPT_SORT_KEYS), digest_size=8).digest()
 
 
 def _data(write: Mapping[str, Any]) -> list[Mapping[str, Any]]:

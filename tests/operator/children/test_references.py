@@ -70,6 +70,18 @@ def test_pods_without_references_carry_no_mark() -> None:
     assert labels.RESTART not in template(BuildContext())
 
 
-def test_where_nobody_may_look_the_mark_of_the_running_pods_is_kept() -> None:
-    assert template(BuildContext(kept_mark="abc"), env=ENV)[labels.RESTART] == "abc"
-    assert labels.RESTART not in template(BuildContext(kept_mark=""), env=ENV)
+def test_a_change_that_the_text_does_not_show_stays_in_the_mark_until_another_one_comes() -> None:
+    spec, contents = make_service(env=ENV).spec, {DB: "1", SETTINGS: "1"}
+    first = restart_mark(spec, contents)
+    again = restart_mark(spec, contents, again={DB: "7"}, live=first)
+
+    assert again not in {first, restart_mark(spec, contents, again={DB: "8"}, live=again)}
+    assert restart_mark(spec, contents, live=again) == again, (
+        "after a restart of the operator nobody knows of it"
+    )
+    assert restart_mark(spec, {**contents, DB: "2"}, live=again).partition("-")[0] != first
+
+
+def test_the_pods_carry_the_mark_that_was_found() -> None:
+    assert template(BuildContext(restart_mark="abc"), env=ENV)[labels.RESTART] == "abc"
+    assert labels.RESTART not in template(BuildContext(restart_mark=""), env=ENV)

@@ -49,3 +49,20 @@ def test_an_object_that_lost_all_of_its_data_has_no_key() -> None:
     bare["metadata"]["managedFields"][0]["fieldsV1"] = {"f:type": {}}
 
     assert Contents.of(bare).keys == frozenset()
+
+
+def test_a_second_write_within_one_second_is_a_change_though_the_record_is_the_same() -> None:
+    first = Contents.of(secret("user"))
+    second = Contents.of(secret("user", resourceVersion="6"), first)
+    labelled = secret("user", resourceVersion="7")
+    labelled["metadata"]["managedFields"].append(
+        {"manager": "team", "time": "x", "fieldsV1": {"f:metadata": {}}}
+    )
+    third = Contents.of(labelled, second)
+
+    assert (first.mark, first.again) == (second.mark, "")
+    assert second.again == "6"
+    assert third.again == "6", "somebody's label is no further change"
+    assert Contents.of(secret("user", "more"), third).again == "", (
+        "what the record shows needs no second word"
+    )
