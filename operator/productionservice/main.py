@@ -79,27 +79,21 @@ class Operator:
         self.advise = functools.partial(advise, world=known, zones=config.zones or None)
 
     def _reflect(self, caches: Caches, namespace: str | None) -> list[Reflector[Any]]:
-        found: list[Reflector[Any]] = []
-        for kind, store in caches.children.items():
-            reflector: Reflector[Any] = Reflector(
-                self._client, RESOURCES[kind], store, self.triggers.child,
-                namespace=namespace, selector=CHILD_SELECTOR, relist_seconds=self._config.relist_seconds,
-            )  # fmt: skip
-            reflector.on_served = functools.partial(self._served, caches, kind, namespace, reflector)
-            found.append(reflector)
-        for kind, contents in caches.contents.items():
-            changed = functools.partial(self.triggers.contents, kind)
-            reflector = Reflector(
-                self._client, SOURCES[kind], contents, changed,
-                namespace=namespace, relist_seconds=self._config.relist_seconds,
-            )  # fmt: skip
-            reflector.on_served = functools.partial(self._served, caches, kind, namespace, reflector)
-            found.append(reflector)
-        pods: Reflector[Any] = Reflector(
-            self._client, PODS, caches.pods, self.triggers.pod,
-            namespace=namespace, selector=POD_SELECTOR, relist_seconds=self._config.relist_seconds,
-        )  # fmt: skip
-        return [*found, pods]
+        reflector = functools.partial(
+            Reflector[Any], self._client, namespace=namespace, relist_seconds=self._config.relist_seconds
+        )
+        children = {
+            kind: reflector(RESOURCES[kind], store, self.triggers.child, selector=CHILD_SELECTOR)
+            for kind, store in caches.children.items()
+        }
+        contents = {
+            kind: reflector(SOURCES[kind], store, functools.partial(self.triggers.contents, kind))
+            for kind, store in caches.contents.items()
+        }
+        for kind, found in (*children.items(), *contents.items()):
+            found.on_served = functools.partial(self._served, caches, kind, namespace, found)
+        pods = reflector(PODS, caches.pods, self.triggers.pod, selector=POD_SELECTOR)
+        return [*children.values(), *contents.values(), pods]
 
     def _served(self, caches: Caches, kind: str, namespace: str | None, reflector: Reflector[Any]) -> None:
         """A kind has come or gone: every service may want something of it."""

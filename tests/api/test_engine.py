@@ -7,15 +7,12 @@ from __future__ import annotations
 
 import json
 import subprocess
-import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from e2e.audit import AuditLog
-from e2e.cluster.providers import Cluster
 from e2e.eventually import eventually
 from productionservice import labels
 from tests.api.operator_process import OperatorProcess
@@ -25,22 +22,6 @@ pytestmark = pytest.mark.api
 
 KINDS = ("serviceaccount", "networkpolicy", "service", "deployment", "poddisruptionbudget")
 AUTOSCALED: dict[str, Any] = {"replicas": {"min": 2, "max": 10}}
-
-
-@pytest.fixture(scope="module")
-def operator(api_cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OperatorProcess]:
-    home = f"system-{uuid.uuid4().hex[:8]}"
-    process = OperatorProcess(api_cluster, home, tmp_path_factory.mktemp("operator"))
-    process.install()
-    process.start()
-    yield process
-    process.kill()
-    api_cluster.kubectl("delete", "namespace", home, "--wait=false")
-
-
-@pytest.fixture
-def team(operator: OperatorProcess, namespace: str, tmp_path: Path) -> Team:
-    return Team(operator.cluster, operator, namespace, tmp_path)
 
 
 def test_children_come_and_a_second_look_writes_nothing(team: Team) -> None:

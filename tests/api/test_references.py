@@ -2,43 +2,23 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from e2e.cluster.providers import Cluster
 from e2e.eventually import eventually
 from productionservice import labels
 from productionservice.config import OperatorConfig
 from productionservice.engine.client import Client
 from productionservice.engine.contents import SOURCES, Contents
 from productionservice.engine.login import load_login
-from tests.api.operator_process import OperatorProcess
 from tests.api.team import Team
 
 pytestmark = pytest.mark.api
 
 ENV = [{"name": "PASSWORD", "valueFrom": {"secretKeyRef": {"name": "db", "key": "password"}}}]
-
-
-@pytest.fixture(scope="module")
-def operator(api_cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OperatorProcess]:
-    home = f"system-{uuid.uuid4().hex[:8]}"
-    process = OperatorProcess(api_cluster, home, tmp_path_factory.mktemp("operator"))
-    process.install()
-    process.start()
-    yield process
-    process.kill()
-    api_cluster.kubectl("delete", "namespace", home, "--wait=false")
-
-
-@pytest.fixture
-def team(operator: OperatorProcess, namespace: str, tmp_path: Path) -> Team:
-    return Team(operator.cluster, operator, namespace, tmp_path)
 
 
 def mark(team: Team) -> str:

@@ -42,7 +42,7 @@ class Caches:
             kind: Store(functools.partial(Live.of, kind), child_groups) for kind in RESOURCES
         }
         self.pods: Store[PodState] = Store(_pod_state, child_groups)
-        self.contents: dict[str, Store[Contents]] = {kind: Store(Contents.of, _no_groups) for kind in SOURCES}
+        self.contents: dict[str, Store[Contents]] = {kind: Store(Contents.of) for kind in SOURCES}
         self._unserved: dict[tuple[str, str | None], Unserved] = {}
         self._sources: dict[Key, tuple[Source, ...]] = {}
         self._referring: dict[tuple[str, Name], set[Key]] = {}
@@ -182,10 +182,6 @@ def _groups(namespace: str, name: str, uid: str) -> tuple[Group, Group]:
 
 def _pod_state(body: Mapping[str, Any], _before: PodState | None) -> PodState:
     return pod_state(body)
-
-
-def _no_groups(_body: Mapping[str, Any]) -> tuple[Group, ...]:
-    return ()
 
 
 def _own_uid(body: Mapping[str, Any]) -> tuple[Group, ...]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from productionservice.engine.client import Client, Resource
 from productionservice.engine.reflector import Reflector
-from productionservice.engine.store import Delta, Group, Store
+from productionservice.engine.store import Delta, Store
 
 CRDS = Resource("apiextensions.k8s.io/v1", "customresourcedefinitions", metadata_only=True)
 
@@ -24,13 +24,9 @@ def watch_crds(client: Client, reflectors: Sequence[Reflector[Any]]) -> Reflecto
         for wake in by_name.get(delta.name[1], ()):
             wake()
 
-    return Reflector(client, CRDS, Store(_nothing, _no_groups), changed)
+    return Reflector(client, CRDS, Store(_nothing), changed)
 
 
 def _nothing(_body: Mapping[str, Any], _before: int | None) -> int:
     """Only their names are of interest."""
     return 0
-
-
-def _no_groups(_body: Mapping[str, Any]) -> tuple[Group, ...]:
-    return ()

@@ -28,7 +28,7 @@ LONGEST_HOLD = 30.0
 
 
 class WriteLimiter:
-    """`wait` before each write, and `took` with what the server said."""
+    """`wait` before each write, and `busy` with what the server said."""
 
     def __init__(
         self,

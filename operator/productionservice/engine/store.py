@@ -38,13 +38,18 @@ class Delta(Generic[T]):
         return {group for entry in (self.old, self.new) if entry for group in entry.groups}
 
 
+def ungrouped(_body: Mapping[str, Any]) -> tuple[Group, ...]:
+    """Found by their names only."""
+    return ()
+
+
 class Store(Generic[T]):
     """`project` says what is kept of a body, given what is kept so far; `group` under what it is found."""
 
     def __init__(
         self,
         project: Callable[[Mapping[str, Any], T | None], T],
-        group: Callable[[Mapping[str, Any]], tuple[Group, ...]],
+        group: Callable[[Mapping[str, Any]], tuple[Group, ...]] = ungrouped,
     ) -> None:
         self._project, self._group = project, group
         self._entries: dict[Name, Entry[T]] = {}
