@@ -214,7 +214,7 @@ def test_nodes_are_ready_in_zones_of_their_own(nodes_cluster: Cluster) -> None:
     zones = {n["metadata"]["labels"].get("topology.kubernetes.io/zone") for n in nodes} - {None}
     ready = [c["status"] for n in nodes for c in n["status"]["conditions"] if c["type"] == "Ready"]
 
-    assert zones == {"zone-a", "zone-b"}
+    assert zones == {"zone-a", "zone-b", "zone-c"}
     assert set(ready) == {"True"}
 
 

@@ -64,13 +64,16 @@ class Traffic:
 
 
 @contextmanager
-def traffic(services: Services, url: str, *, keep_alive: int = 8, fresh: int = 4) -> Iterator[Traffic]:
+def traffic(
+    services: Services, url: str, *, keep_alive: int = 8, fresh: int = 4, node: str = ""
+) -> Iterator[Traffic]:
     """Requests to `url` (`http://host/path`) from one pod, until stopped, at most 5 minutes.
 
-    `keep_alive` callers reuse their connection, `fresh` callers open one for each request.
+    `keep_alive` callers reuse their connection, `fresh` callers open one for each request. They run
+    on `node`, or anywhere.
     """
     services.kubectl("create", "configmap", CALLER, f"--from-file=client.py={_SCRIPT}")
-    services.apply_object(_pod(url, keep_alive, fresh))
+    services.apply_object(_pod(url, keep_alive, fresh, node))
     running = Traffic(services)
 
     def flowing() -> None:
@@ -84,7 +87,7 @@ def traffic(services: Services, url: str, *, keep_alive: int = 8, fresh: int = 4
         services.kubectl("delete", "configmap", CALLER)
 
 
-def _pod(url: str, keep_alive: int, fresh: int) -> Json:
+def _pod(url: str, keep_alive: int, fresh: int, node: str) -> Json:
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -95,6 +98,7 @@ def _pod(url: str, keep_alive: int, fresh: int) -> Json:
         "spec": {
             "restartPolicy": "Never",
             "automountServiceAccountToken": False,
+            **({"nodeName": node} if node else {}),
             "containers": [
                 {
                     "name": "client",

@@ -13,7 +13,7 @@ from e2e.cluster.images import load_image
 from e2e.cluster.kubectl import Kubectl
 from e2e.cluster.providers import OwnCluster
 from e2e.cluster.rundir import RunDir, known_clusters
-from e2e.cluster.spec import ClusterSpec, Level
+from e2e.cluster.spec import NODES, ClusterSpec, Level
 from e2e.cluster.status import dead_components, state, usages
 from e2e.progress import CommandError, run_command
 from e2e.tools import tool
@@ -24,7 +24,6 @@ _EXIT_CODES = """exit codes:
   2  wrong usage
   3  status only: the cluster is not up
 kubectl and logs end with the exit code of the program that they start."""
-_DEFAULT_NODES = {Level.API: 0, Level.NODE: 1, Level.NODES: 2}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -55,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
 
     up = add("up", _up, "bring a cluster up, or use the one that is up", "up --level nodes --nodes 3")
     up.add_argument("--level", type=Level, choices=list(Level), default=Level.NODE, help="(default: node)")
-    up.add_argument("--nodes", type=int, help="how many nodes, at level nodes (default: 2)")
+    up.add_argument("--nodes", type=int, help="how many nodes, at level nodes (default: 3)")
     up.add_argument("--recreate", action="store_true", help="take it down first if it is up")
     up.add_argument(
         "--short-intervals",
@@ -88,7 +87,7 @@ def _cluster(name: str) -> OwnCluster:
 
 
 def _up(chosen: argparse.Namespace) -> None:
-    nodes = _DEFAULT_NODES[chosen.level] if chosen.nodes is None else chosen.nodes
+    nodes = NODES[chosen.level] if chosen.nodes is None else chosen.nodes
     wanted = ClusterSpec(chosen.name, chosen.level, nodes, short_intervals=chosen.short_intervals)
     running = lifecycle.up(wanted, recreate=chosen.recreate)
     print(f"export KUBECONFIG={running.run.kubeconfig}")

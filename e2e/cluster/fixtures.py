@@ -41,7 +41,7 @@ def node_cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
 
 @pytest.fixture(scope="session")
 def nodes_cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
-    """A cluster with two nodes in two zones."""
+    """A cluster with three nodes in three zones."""
     yield from _session_cluster(request, Level.NODES)
 
 

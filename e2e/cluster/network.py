@@ -55,6 +55,13 @@ def remove(spec: ClusterSpec) -> None:
         _ip(["link", "delete", spec.host_interface])
 
 
+def plug(spec: ClusterSpec, name: str, *, connected: bool) -> None:
+    """Plug the cable of one node into the switch, or pull it: nothing gets to that node and its pods then."""
+    node = next(node for node in spec.nodes if node.name == name)
+    state = "up" if connected else "down"
+    _batch([f"link set {_port(node)} {state}"], spec.control_plane_namespace)
+
+
 def _host_commands(spec: ClusterSpec) -> list[str]:
     switch = spec.control_plane_namespace
     cables = [

@@ -13,17 +13,17 @@ import os
 import shutil
 import subprocess
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from e2e.cluster import lifecycle
+from e2e.cluster import lifecycle, network
 from e2e.cluster.images import load_image
 from e2e.cluster.kubectl import Kubectl
 from e2e.cluster.rundir import RunDir
-from e2e.cluster.spec import ClusterSpec, Level
+from e2e.cluster.spec import NODES, ClusterSpec, Level
 from e2e.images import docker
 from e2e.progress import CommandError
 from e2e.tools import tool
@@ -38,7 +38,6 @@ _KIND_CONFIG = ROOT / "kind-config.yaml"
 _KIND_AUDIT_LOG = ROOT / "build" / "kind-audit" / "audit.log"  # kind-config.yaml mounts the folder
 _KIND_VERSION = "v0.32.0"  # the release whose node images kind-config.yaml names
 _PROVIDERS = ("ours", "kind", "existing")
-_NODES = {Level.API: 0, Level.NODE: 1, Level.NODES: 2}
 
 
 class Cluster(ABC):
@@ -99,6 +98,13 @@ class Cluster(ABC):
         load: Callable[..., ApiClient] = config.new_client_from_config
         return load(str(self.kubeconfig_path))
 
+    @abstractmethod
+    def cut_off(self, node: str) -> AbstractContextManager[None]:
+        """Nothing reaches this node, and it reaches nothing, while the context lasts.
+
+        Raises CommandError where the nodes are not ours.
+        """
+
     def save_logs(self) -> Path | None:
         """Keep the components' logs beyond the cluster's end. Where they are, if there are any."""
         return None
@@ -158,6 +164,15 @@ class OwnCluster(Cluster):
         """Import it with containerd."""
         load_image(self.spec, self._run, image)
 
+    @contextmanager
+    def cut_off(self, node: str) -> Iterator[None]:
+        """Its cable is pulled. Not that of the first node, through which the host reaches Services."""
+        network.plug(self.spec, node, connected=False)
+        try:
+            yield
+        finally:
+            network.plug(self.spec, node, connected=True)
+
     def save_logs(self) -> Path | None:
         """Copy them to the cache."""
         self._run.save_logs()
@@ -214,6 +229,15 @@ class KindProvider(Cluster):
         else:
             self._kind.load_docker_image(image)
 
+    @contextmanager
+    def cut_off(self, node: str) -> Iterator[None]:
+        """Its container is frozen."""
+        subprocess.run(["docker", "pause", node], check=True)
+        try:
+            yield
+        finally:
+            subprocess.run(["docker", "unpause", node], check=True)
+
 
 class ExistingCluster(Cluster):
     """The cluster of the current kubeconfig. It is neither made nor removed here."""
@@ -235,6 +259,12 @@ class ExistingCluster(Cluster):
         if path := os.environ.get("AUDIT_LOG"):
             return Path(path)
         raise CommandError("this test reads the API server's audit log: set AUDIT_LOG=/path/to/audit.log")
+
+    def cut_off(self, node: str) -> AbstractContextManager[None]:
+        """Never: others may use it."""
+        raise CommandError(
+            f"{self.name} is not ours, so {node} stays in it: use CLUSTER=ours or kind for this"
+        )
 
     def create(self) -> None:
         """Check that it answers."""
@@ -271,7 +301,7 @@ def open_cluster(
         case "existing":
             return ExistingCluster(name, wanted)
         case _:
-            count = _NODES[wanted] if nodes is None else nodes
+            count = NODES[wanted] if nodes is None else nodes
             return OwnCluster(name, wanted, count, short_intervals=short_intervals)
 
 

@@ -34,6 +34,10 @@ class Level(StrEnum):
     """Two or more nodes in labelled zones. Root."""
 
 
+NODES = {Level.API: 0, Level.NODE: 1, Level.NODES: 3}
+"""How many nodes there are unless somebody says otherwise; three are in three zones."""
+
+
 @dataclass(frozen=True)
 class Ports:
     """TCP ports of the control plane: free ones on loopback at level `api`, the usual ones in a namespace."""

@@ -18,9 +18,12 @@ def evaluate(given: StatusInput) -> Finding:
     if deployment.available >= deployment.desired > 0:
         return done(AVAILABLE, Reason.AVAILABLE, count)
     trouble = refusal(deployment) or find_trouble(given.pods)
+    floor = max(1, given.effective.replicas_min - given.effective.max_unavailable)
+    if trouble and trouble.reason is Reason.NODE_LOST and deployment.available >= floor:
+        # What zones and budgets are for, and it mends itself.
+        return done(AVAILABLE, Reason.AVAILABLE, f"{count}: {trouble.message}")
     if trouble:
         return needs_someone(AVAILABLE, trouble.reason, f"{count}: {trouble.message}")
-    floor = max(1, given.effective.replicas_min - given.effective.max_unavailable)
     if deployment.available >= floor:
         return done(AVAILABLE, Reason.AVAILABLE, count)
     return in_progress(AVAILABLE, Reason.STARTING, f"{count}{_waiting_for(given)}")

@@ -36,6 +36,8 @@ class PodState:
     exit_code: int | None = None
     unschedulable: str = ""
     """The scheduler's message while no node takes the pod."""
+    lost_node: str = ""
+    """The node, once it no longer answers for this pod."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ def pod_state(body: Mapping[str, Any]) -> PodState:
         (c for c in status.get("containerStatuses") or [] if c.get("name") == container.get("name")), {}
     )
     conditions = {c["type"]: c for c in status.get("conditions") or []}
-    scheduled = conditions.get("PodScheduled", {})
+    scheduled, ready = conditions.get("PodScheduled", {}), conditions.get("Ready", {}).get("status")
     state, last = running.get("state") or {}, running.get("lastState") or {}
     waiting = state.get("waiting") or {}
     exited = state.get("terminated") or last.get("terminated") or {}
@@ -64,7 +66,7 @@ def pod_state(body: Mapping[str, Any]) -> PodState:
         template_hash=(metadata.get("labels") or {}).get("pod-template-hash", ""),
         image=container.get("image", ""),
         image_id=running.get("imageID", ""),
-        ready=conditions.get("Ready", {}).get("status") == "True",
+        ready=ready == "True",
         deleting="deletionTimestamp" in metadata,
         restarts=running.get("restartCount", 0),
         waiting_reason=waiting.get("reason", ""),
@@ -72,6 +74,8 @@ def pod_state(body: Mapping[str, Any]) -> PodState:
         exit_reason=exited.get("reason", ""),
         exit_code=exited.get("exitCode"),
         unschedulable=scheduled.get("message", "") if scheduled.get("status") == "False" else "",
+        # The kubelet writes both at once. Only the node controller, when the kubelet is silent, writes one of them.
+        lost_node=spec.get("nodeName", "") if running.get("ready") and ready == "False" else "",
     )
 
 
@@ -101,6 +105,11 @@ def find_trouble(pods: Sequence[PodState]) -> Trouble | None:
 
 def _trouble_of(pod: PodState) -> Trouble | None:
     """What is wrong with one pod that is not ready; None while it may still be starting."""
+    if pod.lost_node:
+        return Trouble(
+            Reason.NODE_LOST,
+            f"pod {pod.name}: its node {pod.lost_node} does not answer; another pod takes its place 5 minutes later",
+        )
     if pod.unschedulable:
         return Trouble(Reason.UNSCHEDULABLE, f"pod {pod.name}: no node takes it: {pod.unschedulable}")
     if pod.waiting_reason in _PULL_FAILURES:

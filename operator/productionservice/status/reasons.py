@@ -68,5 +68,7 @@ class Reason(StrEnum):
     """No node takes the pod: too little CPU or memory, taints, or required zones."""
     QUOTA_EXCEEDED = "QuotaExceeded"
     """A ResourceQuota of the namespace forbids more pods. Lower the requests or have the quota raised."""
+    NODE_LOST = "NodeLost"
+    """The node of a pod does not answer: it is down or cut off. Pods move by themselves; look at the node."""
     PODS_REFUSED = "PodsRefused"
     """The API server or an admission policy refuses the pods; the message is its answer."""

@@ -30,6 +30,7 @@ POD = PodState(
     name="catalog-new-1", created="2026-11-25T11:59:00Z", template_hash="new", image="shop/catalog:v2",
     image_id="shop/catalog@sha256:2", ready=False, deleting=False, restarts=0,
 )  # fmt: skip
+LOST = replace(POD, lost_node="n3")
 PULLING = replace(POD, waiting_reason="ErrImagePull", waiting_message="not found")
 
 
@@ -100,6 +101,14 @@ def test_ready_comes_first_and_is_true_when_all_are() -> None:
         (
             deployment(replicas=3, updatedReplicas=3), [POD],
             ("Unknown", "Starting"), ("Unknown", "Starting"), ("Unknown", "RollingOut"),
+        ),
+        (
+            deployment(**{**STEADY, "availableReplicas": 2}), [LOST],
+            ("True", "Ready"), ("True", "Available"), ("True", "RolledOut"),
+        ),
+        (
+            deployment(**{**STEADY, "availableReplicas": 1}), [LOST],
+            ("False", "NodeLost"), ("False", "NodeLost"), ("True", "RolledOut"),
         ),
         (
             deployment(observed=1, **STEADY), [],

@@ -20,7 +20,7 @@ NOT_READY = replace(FINE, ready=False)
 def body(**status: Any) -> dict[str, Any]:
     return {
         "metadata": {"name": "catalog-1", "creationTimestamp": "2026-11-25T03:00:00Z", "labels": {}},
-        "spec": {"containers": [{"name": "service", "image": "shop/catalog:v1"}]},
+        "spec": {"nodeName": "n3", "containers": [{"name": "service", "image": "shop/catalog:v1"}]},
         "status": status,
     }
 
@@ -39,6 +39,11 @@ def test_a_pod_that_nobody_looked_at_yet_is_just_not_ready() -> None:
 @pytest.mark.parametrize(
     ("status", "reason", "fragment"),
     [
+        (
+            {"conditions": [{"type": "Ready", "status": "False"}], **container(ready=True)},
+            Reason.NODE_LOST,
+            "its node n3 does not answer",
+        ),
         (
             container(state={"waiting": {"reason": "ErrImagePull", "message": "not found"}}),
             Reason.IMAGE_PULL_FAILED,
