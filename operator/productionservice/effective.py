@@ -52,6 +52,7 @@ class Effective:
     autoscaled: bool
     """True when an autoscaler owns the number of pods between `replicas_min` and `replicas_max`."""
     cpu_percent: int
+    scale_down_seconds: int
     """Average CPU use, in percent of the request, that the autoscaler aims at."""
     max_unavailable: int
     """Pods that node drains may take away at once; at least 1."""
@@ -86,6 +87,7 @@ def compute_effective(spec: Spec) -> Effective:
         replicas_max=replicas_max,
         autoscaled=replicas_max > replicas_min,
         cpu_percent=spec.replicas.cpu_percent,
+        scale_down_seconds=spec.replicas.scale_down_seconds,
         max_unavailable=min(spec.availability.max_unavailable or 1, most_unavailable(replicas_min)),
         zones=spec.availability.zones or profile.zones,
         pre_stop_seconds=spec.shutdown.propagation_seconds,

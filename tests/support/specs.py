@@ -77,7 +77,7 @@ _replicas = st.one_of(
     st.integers(1, 50).map(lambda low: {"min": low}),
     st.integers(1, 50).map(lambda high: {"max": high}),
     st.builds(
-        lambda low, more, cpu: {"min": low, "max": low + more, "cpuPercent": cpu},
+        lambda low, more, cpu: {"min": low, "max": low + more, "cpuPercent": cpu, "scaleDownSeconds": cpu * 36},
         st.integers(1, 50), st.integers(0, 50), st.integers(1, 100),
     ),
 )  # fmt: skip

@@ -84,6 +84,8 @@ class Replicas(Model):
     """Most pods. Default: the same as `min`."""
     cpu_percent: Annotated[int, Field(ge=1, le=100)] = 70
     """Average CPU use, in percent of the request, that the autoscaler aims at."""
+    scale_down_seconds: Annotated[int, Field(ge=0, le=3600)] = 300
+    """Pods go only when they were not needed for this long."""
 
 
 class ComputeAmounts(Model):

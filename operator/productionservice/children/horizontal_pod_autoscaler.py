@@ -7,9 +7,6 @@ from productionservice.children.context import BuildContext, Manifest
 from productionservice.effective import Effective
 from productionservice.names import child_name
 
-SCALE_DOWN_SECONDS = 300
-"""Pods go by the highest need of this window. The controller's own default, which a cluster may change."""
-
 
 def build_horizontal_pod_autoscaler(
     service: ProductionService, effective: Effective, _context: BuildContext
@@ -36,6 +33,6 @@ def build_horizontal_pod_autoscaler(
                     },
                 }
             ],
-            "behavior": {"scaleDown": {"stabilizationWindowSeconds": SCALE_DOWN_SECONDS}},
+            "behavior": {"scaleDown": {"stabilizationWindowSeconds": effective.scale_down_seconds}},
         },
     }
