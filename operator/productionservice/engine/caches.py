@@ -112,7 +112,7 @@ class Caches:
         """
         groups = _groups(*key, uid)
         children = [store.versions(group) for store in self.children.values() for group in groups]
-        unserved = tuple(self._unserved) if self._unserved else ()
+        unserved = tuple((where, why.forbidden) for where, why in self._unserved.items())
         sources = self._sources.get(key, ())
         contents = [self.contents[kind].version((key[0], name)) for kind, name in sources]
         pods = self.pods.versions(groups[0])

@@ -130,7 +130,7 @@ class Reflector(Generic[T]):
         return self.maybe_served.is_set()
 
     def _serve(self, unserved: OperatorError | None) -> None:
-        changed = (unserved is None) != (self.unserved is None)
+        changed = type(unserved) is not type(self.unserved)  # forbidden is another matter than not installed
         self.unserved = unserved
         self.synced.set()
         if changed:

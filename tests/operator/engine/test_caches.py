@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from productionservice.engine.answers import NotFound
 from productionservice.engine.caches import Caches
+from productionservice.errors import Rejected
 from productionservice.live import applied_digest
 from productionservice.plan import Ref
 from tests.support.builders import children, make_service
@@ -40,3 +42,14 @@ def test_an_answer_that_is_older_than_what_is_known_says_nothing_about_it() -> N
 
     assert live.verified is None
     assert live.differences(children(make_service())["Service"]) != []
+
+
+def test_why_a_kind_is_not_served_is_part_of_what_a_pass_looks_at() -> None:
+    caches, key = Caches(), ("shop", "catalog")
+    seen = [caches.snapshot(key, "u")]
+    for error in (NotFound("no such kind"), Rejected("forbidden", status=403), None):
+        caches.serve("ServiceMonitor", None, error)
+        seen.append(caches.snapshot(key, "u"))
+
+    assert len(set(seen)) == 3
+    assert seen[0] == seen[-1]

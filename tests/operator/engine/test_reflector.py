@@ -13,6 +13,7 @@ from aiohttp import web
 from productionservice.engine import reflector as reflector_module
 from productionservice.engine.reflector import Reflector
 from productionservice.engine.store import Delta, Store
+from productionservice.errors import Rejected
 from tests.operator.engine.fake_api import THINGS, FakeApi, answer, eventually, reset
 
 
@@ -182,8 +183,13 @@ async def test_a_kind_that_is_not_served_is_forgotten_and_found_when_it_comes(wa
         assert watched.held() == {}
         assert reflector.age == 0
 
+        watched.api.lists.append(answer(403))
         reflector.maybe_served.set()
-        await eventually(lambda: served == [False, True])
+        await eventually(lambda: served == [False, False])
+        assert isinstance(reflector.unserved, Rejected)
+
+        reflector.maybe_served.set()
+        await eventually(lambda: served == [False, False, True])
         await watched.settled()
 
 
