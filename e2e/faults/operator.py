@@ -16,14 +16,15 @@ from e2e.eventually import eventually
 from e2e.faults.proxy import FaultProxy
 from tests.api.operator_process import OperatorProcess
 
-REQUEST_SECONDS, SILENCE_SECONDS = 2.0, 3.0
-"""Instead of 15 and 70: the same code gives up sooner, so that a fault takes seconds to show."""
+REQUEST_SECONDS, SILENCE_SECONDS, LATE_SECONDS, STREAM_SECONDS = 2.0, 3.0, 2.0, 4.0
+"""Instead of 15, 70, 15 and 120: the same code gives up sooner, so that a fault takes seconds to show."""
 SETTINGS = {"RESYNC_SECONDS": "10", "RELIST_SECONDS": "10", "LEADER_ELECTION": "false"}
 """Of a single replica: one that was killed does not have to wait for its own Lease."""
 _IMPATIENT = f"""
 import sys
-from productionservice.engine import client
+from productionservice.engine import client, health, stream
 client.REQUEST_SECONDS, client.SILENCE_SECONDS = {REQUEST_SECONDS}, {SILENCE_SECONDS}
+stream.LATE_SECONDS, health.STREAM_SECONDS = {LATE_SECONDS}, {STREAM_SECONDS}
 from productionservice import main
 sys.exit(main.main([]))
 """

@@ -156,7 +156,13 @@ class _Handler(BaseHTTPRequestHandler):
         proxy, at = self.server.proxy, time.monotonic()
         parts = urlsplit(self.path)
         query = {key: values[0] for key, values in parse_qs(parts.query).items()}
-        call = Call.of(self.command, parts.path, query, self.headers.get("Content-Type", ""))
+        call = Call.of(
+            self.command,
+            parts.path,
+            query,
+            self.headers.get("Content-Type", ""),
+            self.headers.get("Accept", ""),
+        )
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         fault, status = proxy.take(call), 0
         try:

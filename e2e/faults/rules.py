@@ -26,6 +26,8 @@ class Call:
     subresource: str = ""
     manager: str = ""
     """Field manager of a write."""
+    metadata_only: bool = False
+    """True for a read that asks for names and versions only."""
 
     @property
     def writes(self) -> bool:
@@ -37,7 +39,7 @@ class Call:
         return f"{self.verb} {what}"
 
     @classmethod
-    def of(cls, method: str, path: str, query: dict[str, str], content_type: str) -> Call:
+    def of(cls, method: str, path: str, query: dict[str, str], content_type: str, accept: str = "") -> Call:
         """From an HTTP request. What is no object's path gets its path as the resource."""
         found = _PATH.match(path)
         if not found:
@@ -51,7 +53,15 @@ class Call:
             case _:
                 verb = {"POST": "create", "PUT": "update", "DELETE": "delete"}.get(method, method.lower())
         where = found["namespace"] or ""
-        return cls(verb, found["resource"], where, name, subresource, query.get("fieldManager", ""))
+        return cls(
+            verb,
+            found["resource"],
+            where,
+            name,
+            subresource,
+            query.get("fieldManager", ""),
+            "as=Partial" in accept,
+        )
 
 
 class Reset(Exception):

@@ -65,6 +65,48 @@ def silence(world: World) -> None:
     world.holds()
 
 
+@fault(
+    "F10b",
+    "kopf's stream of services stands still",
+    "edits are taken in all the same; a new process is asked for",
+    RELIST_SECONDS="600",  # nothing else may find them
+)
+def dead_stream(world: World) -> None:
+    over = threading.Event()
+
+    def silent(_lines: Iterable[bytes]) -> Iterator[bytes]:
+        over.wait(60)
+        yield from ()
+
+    def says(path: str, fragment: str) -> bool:
+        status, text = world.operator.get(path)
+        return status == 503 and fragment in text
+
+    world.apply()
+    world.converged()
+    world.remember()
+    world.operator.stop()
+    rule = world.proxy.add(
+        Stream(silent),
+        verb="watch",
+        resource="productionservices",
+        times=None,
+        when=lambda c: not c.metadata_only,
+    )
+    world.operator.start()
+    world.until(lambda: rule.hits > 0, "the stream is silent")
+    world.apply(port=8086)
+    world.converged()
+    world.until(lambda: says("/readyz", "the stream has missed changes"), "/readyz says so")
+    world.until(lambda: says("/healthz", "the stream has been dead"), "/healthz asks for a new process")
+    world.proxy.clear()
+    over.set()
+    world.operator.kill()  # as the kubelet does then
+    world.operator.start()
+    world.until(lambda: world.operator.get("/healthz")[0] == 200, "the new process is well")
+    world.holds()
+
+
 @fault("F11", "events dropped, doubled and out of order", "the world ends as if they had come")
 def disorder(world: World) -> None:
     def drop_deletions(lines: Iterable[bytes]) -> Iterator[bytes]:

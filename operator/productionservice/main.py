@@ -24,16 +24,17 @@ from productionservice.children import BuildContext
 from productionservice.config import PREFIX, ConfigError, OperatorConfig
 from productionservice.engine import memory
 from productionservice.engine.caches import CHILD_SELECTOR, POD_SELECTOR, PODS, RESOURCES, Caches
-from productionservice.engine.client import Client
+from productionservice.engine.client import Body, Client
 from productionservice.engine.contents import SOURCES
 from productionservice.engine.crds import watch_crds
 from productionservice.engine.events import Recorder
-from productionservice.engine.health import CannotListen, Health, serve
+from productionservice.engine.health import CannotListen, Figures, Health, measure_lag, serve
 from productionservice.engine.leader import LeaderElector
 from productionservice.engine.login import Login, LoginError, load_login
 from productionservice.engine.queue import AsyncQueue
 from productionservice.engine.reflector import Reflector
 from productionservice.engine.resync import Resync
+from productionservice.engine.stream import SERVICES, Names, StreamCheck
 from productionservice.engine.triggers import Triggers
 from productionservice.engine.worker import Workers
 from productionservice.reconcile import Reconciler
@@ -74,7 +75,11 @@ class Operator:
         self._elector = LeaderElector(
             client, namespace=config.lease_namespace, name=config.lease_name, identity=config.identity
         )
-        self.health = Health(self._reflectors, self.resync)
+        self._stream = StreamCheck(caches.parents, self.resync.relist)
+        watched = [*self._reflectors, watch_crds(client, self._reflectors), *self._names(caches)]
+        self.health = Health(client, watched, self.resync, self._stream)
+        self.figures = Figures(watched, queue, caches.parents)
+        self._watched = watched
         known = Known(caches, complete=lambda: not self.health.faults())
         self.advise = functools.partial(advise, world=known, zones=config.zones or None)
 
@@ -102,9 +107,11 @@ class Operator:
 
     def start(self) -> None:
         """Start everything but kopf."""
-        for reflector in (*self._reflectors, watch_crds(self._client, self._reflectors)):
+        for reflector in self._watched:
             self._run(reflector.run(), f"reflector-{reflector.resource.plural}")
         self._run(self.resync.run(), "resync")
+        self._run(self._check_stream(), "stream")
+        self._run(measure_lag(), "lag")
         self._run(self._recorder.run(), "events")
         self._run(memory.trim_after_lists(self._lists), "memory")
         self._workers.start(self._may_work)
@@ -113,6 +120,31 @@ class Operator:
         if self._config.leader_election:
             self._client.fence = self._elector.fence
             self._leader = self._run(self._elector.run(), "leader")
+
+    def _names(self, caches: Caches) -> list[Reflector[None]]:
+        """Reflectors of the names of all services, beside kopf's stream."""
+        names, relist = Names(caches.parents), self._config.relist_seconds
+        return [
+            Reflector(
+                self._client,
+                SERVICES,
+                names,
+                self._stream.changed,
+                namespace=namespace,
+                relist_seconds=relist,
+            )
+            for namespace in self._config.namespaces or (None,)
+        ]
+
+    async def _check_stream(self) -> None:
+        """The stream begins once all services are known."""
+        await self.resync.synced.wait()
+        await self._stream.run()
+
+    def parent_event(self, kind: str | None, body: Body) -> None:
+        """An event of kopf's stream of services."""
+        self._stream.heard()
+        self.triggers.parent_event(kind, body)
 
     def _lists(self) -> float:
         """How many complete lists there have been."""
@@ -184,7 +216,7 @@ async def running(config: OperatorConfig, login: Login) -> AsyncIterator[Operato
     async with Client(login) as client:
         operator = Operator(config, client)
         async with (
-            serve(operator.health, config.http_host, config.http_port),
+            serve(operator.health, operator.figures, config.http_host, config.http_port),
             webhook.serve(
                 operator.advise, config.webhook_certificates, config.http_host, config.webhook_port
             ),
@@ -216,7 +248,7 @@ async def _run_kopf(config: OperatorConfig, login: Login, operator: Operator) ->
         await kopf.operator(
             registry=handlers.REGISTRY, standalone=True, clusterwide=not config.namespaces,
             namespaces=config.namespaces, stop_flag=operator.stopping,
-            memo=handlers.Shell(login, operator.triggers.parent_event, operator.drain, operator.take_signals),
+            memo=handlers.Shell(login, operator.parent_event, operator.drain, operator.take_signals),
         )  # fmt: skip
     except Exception:
         log.exception("the stream of services has ended: stopping")

@@ -16,6 +16,11 @@ RECONCILES = Counter(
     ["controller", "result"],
 )
 RECONCILE_ERRORS = Counter("controller_runtime_reconcile_errors", "Passes that failed", ["controller"])
+TERMINAL_ERRORS = Counter(
+    "controller_runtime_terminal_reconcile_errors",
+    "Passes that cannot succeed until an object is edited",
+    ["controller"],
+)
 RECONCILE_PANICS = Counter(
     "controller_runtime_reconcile_panics", "Passes that ended in an error that nobody foresaw", ["controller"]
 )
@@ -25,10 +30,24 @@ RECONCILE_TIME = Histogram(
 WORKERS_MAX = Gauge("controller_runtime_max_concurrent_reconciles", "Workers", ["controller"])
 WORKERS_ACTIVE = Gauge("controller_runtime_active_workers", "Workers in a pass", ["controller"])
 
-QUEUE_DEPTH = Gauge("workqueue_depth", "Keys that are due", ["name"])
-QUEUE_ADDS = Counter("workqueue_adds", "Keys that were added", ["name"])
-QUEUE_RETRIES = Counter("workqueue_retries", "Keys that were added again after a failure", ["name"])
-QUEUE_WAIT = Histogram("workqueue_queue_duration_seconds", "Wait of a due key", ["name"], buckets=_TIMES)
+_QUEUE = ["name", "controller"]
+QUEUE_DEPTH = Gauge("workqueue_depth", "Keys that are due", _QUEUE).labels(CONTROLLER, CONTROLLER)
+QUEUE_ADDS = Counter("workqueue_adds", "Keys that were added", _QUEUE).labels(CONTROLLER, CONTROLLER)
+QUEUE_RETRIES = Counter("workqueue_retries", "Keys that were added again after a failure", _QUEUE).labels(
+    CONTROLLER, CONTROLLER
+)
+QUEUE_WAIT = Histogram(
+    "workqueue_queue_duration_seconds", "Wait of a due key", _QUEUE, buckets=_TIMES
+).labels(CONTROLLER, CONTROLLER)
+QUEUE_WORK = Histogram(
+    "workqueue_work_duration_seconds", "Time that a key is worked on", _QUEUE, buckets=_TIMES
+).labels(CONTROLLER, CONTROLLER)
+QUEUE_UNFINISHED = Gauge(
+    "workqueue_unfinished_work_seconds", "Time so far of all passes that run, in sum", _QUEUE
+).labels(CONTROLLER, CONTROLLER)
+QUEUE_LONGEST = Gauge(
+    "workqueue_longest_running_processor_seconds", "Time so far of the pass that runs the longest", _QUEUE
+).labels(CONTROLLER, CONTROLLER)
 
 REQUESTS = Counter(
     "rest_client_requests", "Requests by answer; code `<error>` is none", ["code", "method", "host"]
@@ -55,15 +74,37 @@ WEBHOOK_IN_FLIGHT = Gauge(
     "controller_runtime_webhook_requests_in_flight", "Reviews being answered", ["webhook"]
 )
 
+WEBHOOK_CERTIFICATE_ENDS = Gauge(
+    "productionservice_webhook_certificate_not_after_timestamp_seconds",
+    "When the serving certificate ends, in seconds since 1970; 0 without one, or when it has ended",
+)
+
 INFORMER_OBJECTS = Gauge("productionservice_informer_objects", "Objects in memory", ["resource"])
 INFORMER_RELISTS = Counter("productionservice_informer_lists", "Complete lists", ["resource"])
 INFORMER_AGE = Gauge(
     "productionservice_informer_last_event_age_seconds", "Silence of the watch", ["resource"]
 )
 CHANGES = Counter("productionservice_changes", "Changes made to children", ["action", "kind"])
+DRIFT = Counter(
+    "productionservice_drift_corrections",
+    "Children that somebody had changed and that were put right",
+    ["kind"],
+)
+CONDITIONS = Gauge(
+    "productionservice_conditions",
+    "Services by what their conditions say; no label names one",
+    ["type", "status"],
+)
+STREAM_MISSED = Counter(
+    "productionservice_stream_missed",
+    "Changes of services that their stream did not deliver, found by a list",
+)
+LOOP_LAG = Histogram(
+    "productionservice_loop_lag_seconds", "How late the event loop runs what is due", buckets=_TIMES
+)
 EVENTS_DROPPED = Counter("productionservice_events_dropped", "Events that were not posted")
 
 for _result in ("success", "error", "requeue_after"):
     RECONCILES.labels(CONTROLLER, _result)  # series exist at 0 from the first scrape
-for _counter in (RECONCILE_ERRORS, RECONCILE_PANICS, QUEUE_ADDS, QUEUE_RETRIES):
+for _counter in (RECONCILE_ERRORS, RECONCILE_PANICS, TERMINAL_ERRORS):
     _counter.labels(CONTROLLER)

@@ -17,6 +17,7 @@ from productionservice.live import DeploymentState, Live, applied_digest
 __all__ = ["Action", "Applied", "Change", "Live", "Observed", "Plan", "Ref", "Result", "make_plan"]
 
 DEPLOYMENT = "Deployment"
+_DRIFT = "drift: "
 SHOWN = 3
 """Differences that a cause names; it ends up in an Event, which holds 1024 characters."""
 
@@ -77,6 +78,11 @@ class Change:
     """For people: why this change."""
     error: OperatorError | None = None
     """Why it is skipped; goes into the Result as it is. None for every other action."""
+
+    @property
+    def repairs(self) -> bool:
+        """True when somebody else has changed what the operator had written."""
+        return self.cause.startswith(_DRIFT)
 
 
 @dataclass(frozen=True)
@@ -216,7 +222,7 @@ def _cause(manifest: Manifest, live: Live) -> str:
         return "spec changed"
     differences = live.differences(manifest)
     more = f"; and {len(differences) - SHOWN} more" if len(differences) > SHOWN else ""
-    return f"drift: {'; '.join(differences[:SHOWN])}{more}" if differences else ""
+    return f"{_DRIFT}{'; '.join(differences[:SHOWN])}{more}" if differences else ""
 
 
 def _replicas_change(

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import ssl
+from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
+
+from productionservice import metrics
 
 log = structlog.get_logger(__name__)
 
@@ -60,8 +63,34 @@ class ServingCertificate:
         _context().load_cert_chain(certificate, key)
         self.context.load_cert_chain(certificate, key)
         self._loaded, self._complaint = content, ""
-        log.info("serving certificate taken up", folder=str(self._folder))
+        ends = not_after(certificate, key)
+        metrics.WEBHOOK_CERTIFICATE_ENDS.set(ends)
+        until = datetime.fromtimestamp(ends, UTC).isoformat()
+        log.info("serving certificate taken up", folder=str(self._folder), until=until)
         return True
+
+
+def not_after(certificate: Path, key: Path) -> float:
+    """When a certificate ends, in seconds since 1970; 0 when no client would take it any longer. Raises SSLError when the two are no pair.
+
+    The standard library tells it of a peer's certificate only: so it is shown to ourselves, in memory.
+    """
+    server_context, client_context = _context(), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    server_context.load_cert_chain(certificate, key)
+    client_context.check_hostname = False
+    client_context.load_verify_locations(certificate)
+    client_context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = client_context.wrap_bio(to_client, to_server)
+    server = server_context.wrap_bio(to_server, to_client, server_side=True)
+    for side in (client, server, client):
+        try:
+            side.do_handshake()
+        except ssl.SSLWantReadError:
+            continue
+        except ssl.SSLCertVerificationError:
+            return 0.0
+    return float(ssl.cert_time_to_seconds(str((client.getpeercert() or {})["notAfter"])))
 
 
 def _context() -> ssl.SSLContext:

@@ -44,6 +44,10 @@ class Webhook:
 
     def __init__(self, advise: Advise) -> None:
         self._advise = advise
+        for status in ("200", "400", "500"):
+            metrics.WEBHOOK_REQUESTS.labels(PATH, status)  # series exist at 0 from the first scrape
+        metrics.WEBHOOK_IN_FLIGHT.labels(PATH)
+        metrics.WEBHOOK_LATENCY.labels(PATH)
 
     async def __call__(self, request: web.Request) -> web.Response:
         """One review. 400 for what is none, 500 when we fail: the API server then goes on without us."""

@@ -50,6 +50,8 @@ class _Applier:
             result = Result(change, self._observed(change), error)
         if result.error is None and result.change.action not in {Action.UNCHANGED, Action.SKIPPED}:
             metrics.CHANGES.labels(result.change.action.value, change.ref.kind).inc()
+            if result.change.repairs:
+                metrics.DRIFT.labels(change.ref.kind).inc()
         self.results.append(result)
 
     def _held_back(self, change: Change) -> str:

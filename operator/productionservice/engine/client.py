@@ -107,6 +107,8 @@ class Client:
         self._server = URL(login.server)
         self._session: aiohttp.ClientSession | None = None
         self._listing = asyncio.Semaphore(LISTS)
+        self.answered = float("-inf")
+        """When the API server last answered anything, by the monotonic clock."""
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
@@ -264,7 +266,7 @@ class Client:
                 data=None if call.body is None else orjson.dumps(call.body), allow_redirects=False,
                 timeout=limits or self._session.timeout,
             ) as response:  # fmt: skip
-                code = str(response.status)
+                code, self.answered = str(response.status), time.monotonic()
                 if response.status == BUSY:
                     self._limiter.busy(retry_after(response.headers))
                     metrics.WRITE_RATE.set(self._limiter.rate)

@@ -5,12 +5,18 @@ from __future__ import annotations
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import orjson
 
 from productionservice import labels
 from productionservice.engine.client import Body
+
+Conditions: TypeAlias = tuple[tuple[str, str], ...]
+"""Type and status of each condition."""
+
+_SHARED: dict[Conditions, Conditions] = {}
+"""One copy of each: most services say the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +29,7 @@ class Parent:
     """True while it is being deleted."""
     paused: str
     """Value of the annotation that pauses it, empty without."""
+    conditions: Conditions
     packed: bytes
 
     @classmethod
@@ -34,6 +41,7 @@ class Parent:
             generation=metadata.get("generation", 0),
             leaving="deletionTimestamp" in metadata,
             paused=(metadata.get("annotations") or {}).get(labels.PAUSED, ""),
+            conditions=_conditions(body.get("status") or {}),
             packed=zlib.compress(orjson.dumps({**body, "metadata": metadata}), 1),
         )
 
@@ -47,3 +55,9 @@ class Parent:
     def wish(self) -> tuple[str, int, bool, str]:
         """Changes when somebody wants something else; our own status does not change it."""
         return (self.uid, self.generation, self.leaving, self.paused)
+
+
+def _conditions(status: Mapping[str, Any]) -> Conditions:
+    """What is counted of the status."""
+    found = tuple((c["type"], c["status"]) for c in status.get("conditions") or [])
+    return _SHARED.setdefault(found, found)

@@ -65,7 +65,7 @@ class WorkQueue:
         self._items: dict[Key, _Item] = {}  # wanted; those in `_processing` wait for done()
         self._ready: tuple[dict[Key, None], ...] = tuple({} for _ in Lane)  # due, in order of arrival
         self._later: list[tuple[float, Key]] = []  # heap; entries that no longer fit `_items` are ignored
-        self._processing: set[Key] = set()
+        self._processing: dict[Key, float] = {}  # since when
         self._failures: dict[Key, int] = {}
         self._popped = 0
 
@@ -98,14 +98,21 @@ class WorkQueue:
         key = next(iter(self._ready[lane]))
         del self._ready[lane][key]
         item = self._items.pop(key)
-        self._processing.add(key)
-        return Work(key, lane, item.trigger, max(0.0, self._clock() - item.due))
+        now = self._clock()
+        self._processing[key] = now
+        return Work(key, lane, item.trigger, max(0.0, now - item.due))
 
-    def done(self, key: Key) -> None:
-        """The worker has finished with `key`."""
-        self._processing.remove(key)
+    def done(self, key: Key) -> float:
+        """The worker has finished with `key`. Returns how long it had it, in seconds."""
+        took = self._clock() - self._processing.pop(key)
         if key in self._items:
             self._place(key, self._items[key])
+        return took
+
+    def running(self) -> list[float]:
+        """For how many seconds each key that was handed out has been worked on."""
+        now = self._clock()
+        return [now - since for since in self._processing.values()]
 
     def retry(self, key: Key, lane: Lane = Lane.EDIT, *, at_least: float = 0.0) -> float:
         """Look again after a failure: 0.5 s, doubled with each one in a row up to 5 min, a random half taken off.
@@ -159,13 +166,13 @@ class AsyncQueue:
 
     def add(self, key: Key, lane: Lane = Lane.EDIT, *, delay: float = 0.0, trigger: str = "") -> None:
         """See WorkQueue.add."""
-        metrics.QUEUE_ADDS.labels(metrics.CONTROLLER).inc()
+        metrics.QUEUE_ADDS.inc()
         self._queue.add(key, lane, delay=delay, trigger=trigger)
         self._notify()
 
     def retry(self, key: Key, lane: Lane, *, at_least: float = 0.0) -> float:
         """See WorkQueue.retry."""
-        metrics.QUEUE_RETRIES.labels(metrics.CONTROLLER).inc()
+        metrics.QUEUE_RETRIES.inc()
         delay = self._queue.retry(key, lane, at_least=at_least)
         self._notify()
         return delay
@@ -176,16 +183,22 @@ class AsyncQueue:
 
     def done(self, key: Key) -> None:
         """See WorkQueue.done."""
-        self._queue.done(key)
+        metrics.QUEUE_WORK.observe(self._queue.done(key))
         self._notify()
+
+    def measure(self) -> None:
+        """Set the gauges that change while nothing happens."""
+        running = self._queue.running()
+        metrics.QUEUE_UNFINISHED.set(sum(running))
+        metrics.QUEUE_LONGEST.set(max(running, default=0.0))
 
     async def get(self) -> Work | None:
         """Wait for the next key. None once the queue is closed."""
         while not self._closed:
             work = self._queue.pop()
-            metrics.QUEUE_DEPTH.labels(metrics.CONTROLLER).set(len(self._queue))
+            metrics.QUEUE_DEPTH.set(len(self._queue))
             if work is not None:
-                metrics.QUEUE_WAIT.labels(metrics.CONTROLLER).observe(work.waited)
+                metrics.QUEUE_WAIT.observe(work.waited)
                 return work
             await self._wait()
         return None

@@ -33,7 +33,7 @@ class Resync:
     ) -> None:  # fmt: skip
         self._client, self._caches, self._triggers = client, caches, triggers
         self._namespaces: Sequence[str | None] = namespaces or [None]
-        self._seconds, self._relist = seconds, relist_seconds
+        self._seconds, self._relist_seconds = seconds, relist_seconds
         self._listed = float("-inf")
         self.synced = asyncio.Event()
         """Set once all services are known."""
@@ -43,8 +43,8 @@ class Resync:
         failures = 0
         while True:
             try:
-                if time.monotonic() - self._listed >= self._relist:
-                    await self._list()
+                if time.monotonic() - self._listed >= self._relist_seconds:
+                    await self.relist()
                 failures = 0
             except OperatorError as error:
                 failures += 1
@@ -56,7 +56,8 @@ class Resync:
             self.synced.set()
             await asyncio.sleep(self._seconds * random.uniform(1 - JITTER, 1 + JITTER))  # noqa: S311 - jitter
 
-    async def _list(self) -> None:
+    async def relist(self) -> None:
+        """Take in all services as they are now. Raises OperatorError."""
         started = time.monotonic()
         parents = self._caches.parents
         for namespace in self._namespaces:

@@ -95,6 +95,7 @@ class Workers:
         except Permanent as error:
             self._queue.succeeded(work.key)
             _count("error")
+            metrics.TERMINAL_ERRORS.labels(metrics.CONTROLLER).inc()
             log.warning("the pass cannot succeed until an object is edited", error=str(error))
         except Exception:
             # One service must never take the operator down; the others go on.

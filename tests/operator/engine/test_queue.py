@@ -193,3 +193,15 @@ async def test_every_waiting_worker_gets_its_share() -> None:
 
     works = await asyncio.wait_for(asyncio.gather(*waiting), 5)
     assert {work.key[1] for work in works if work} == {"a", "b", "c"}
+
+
+def test_how_long_keys_are_worked_on_is_known_while_they_are_and_afterwards() -> None:
+    given_ = Setup()
+    for name in ("a", "b"):
+        given_.queue.add(key(name))
+        given_.pop()
+        given_.clock.now += 2
+
+    assert given_.queue.running() == [4, 2]
+    assert given_.queue.done(key("a")) == 4
+    assert given_.queue.running() == [2]
