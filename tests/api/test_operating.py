@@ -21,9 +21,6 @@ CONTROLLER_RUNTIME = {
     "controller_runtime_reconcile_time_seconds_bucket",
     "controller_runtime_reconcile_total",
     "controller_runtime_terminal_reconcile_errors_total",
-    "controller_runtime_webhook_latency_seconds_bucket",
-    "controller_runtime_webhook_requests_in_flight",
-    "controller_runtime_webhook_requests_total",
     "leader_election_master_status",
     "process_cpu_seconds_total",
     "process_resident_memory_bytes",
@@ -40,6 +37,7 @@ CONTROLLER_RUNTIME = {
 
 Not among them: controller_runtime_reconcile_timeouts_total and webhook_panics_total (there is nothing of the kind),
 rest_client_rate_limiter_duration_seconds (our limiter: productionservice_write_limiter_wait_seconds_total), go_*.
+Those of the webhook are there where it is served (tests/operator/admission/test_server.py).
 """
 
 

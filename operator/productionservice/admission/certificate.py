@@ -71,7 +71,9 @@ class ServingCertificate:
 
 
 def not_after(certificate: Path, key: Path) -> float:
-    """When a certificate ends, in seconds since 1970; 0 when no client would take it any longer. Raises SSLError when the two are no pair.
+    """When a certificate ends, in seconds since 1970; 0 when no client would take it any longer.
+
+    Raises SSLError when the two are no pair.
 
     The standard library tells it of a peer's certificate only: so it is shown to ourselves, in memory.
     """
