@@ -16,7 +16,7 @@ import kopf
 import structlog
 import uvloop
 
-from productionservice import handlers, logs
+from productionservice import handlers, logs, metrics
 from productionservice.admission import server as webhook
 from productionservice.admission.advice import advise
 from productionservice.admission.known import Known
@@ -276,6 +276,7 @@ def main(arguments: list[str] | None = None) -> int:
         return EXIT_USAGE
     logs.configure(config.log_level)
     memory.keep_small()
+    metrics.MEMORY_LIMIT.set(memory.limit())
     try:
         return uvloop.run(run(config, login))
     except CannotListen as error:

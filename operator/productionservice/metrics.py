@@ -76,8 +76,9 @@ WEBHOOK_IN_FLIGHT = Gauge(
 
 WEBHOOK_CERTIFICATE_ENDS = Gauge(
     "productionservice_webhook_certificate_not_after_timestamp_seconds",
-    "When the serving certificate ends, in seconds since 1970; 0 without one, or when it has ended",
+    "When the serving certificate ends, in seconds since 1970; 0 once it has ended, +Inf without a webhook",
 )
+WEBHOOK_CERTIFICATE_ENDS.set(float("inf"))
 
 INFORMER_OBJECTS = Gauge("productionservice_informer_objects", "Objects in memory", ["resource"])
 INFORMER_RELISTS = Counter("productionservice_informer_lists", "Complete lists", ["resource"])
@@ -99,6 +100,7 @@ STREAM_MISSED = Counter(
     "productionservice_stream_missed",
     "Changes of services that their stream did not deliver, found by a list",
 )
+MEMORY_LIMIT = Gauge("productionservice_memory_limit_bytes", "Memory limit of the container; 0 without one")
 LOOP_LAG = Histogram(
     "productionservice_loop_lag_seconds", "How late the event loop runs what is due", buckets=_TIMES
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import urllib.error
 
@@ -98,6 +99,17 @@ def test_services_are_counted_by_what_they_say(team: Team) -> None:
         assert ("Paused", "True") in says
 
     eventually(counted, timeout=30)
+
+
+def test_the_lines_of_a_pass_have_its_id_and_the_service(team: Team) -> None:
+    team.apply()
+    team.converged()
+    lines = [json.loads(line) for line in team.operator.log.read_text().splitlines()]
+    made = [line for line in lines if line.get("namespace") == team.namespace]
+
+    assert {"children changed"} <= {line["event"] for line in made}
+    for line in made:
+        assert {"reconcile_id", "name", "trigger", "level", "timestamp"} <= line.keys(), line
 
 
 def test_an_operator_that_does_not_get_to_anything_does_not_answer_its_probes(team: Team) -> None:

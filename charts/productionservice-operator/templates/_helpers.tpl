@@ -53,3 +53,17 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 {{- end -}}
 {{- end -}}
+
+{{- /* The series of this release: the job is the name of the Service that they are scraped through. */ -}}
+{{- define "operator.alerts" -}}
+{{- $job := printf "%s-metrics" (include "operator.fullname" .) -}}
+{{- $selector := printf "job=\"%s\",namespace=\"%s\"" $job .Release.Namespace -}}
+{{- $rules := .Files.Get "files/alerts.yaml" | replace "@SELECTOR@" $selector | fromYaml -}}
+{{- $runbooks := .Values.monitoring.alerts.runbooks | trimSuffix "/" -}}
+{{- range $group := $rules.groups -}}
+{{- range $rule := $group.rules -}}
+{{- $_ := set $rule.annotations "runbook_url" (printf "%s/operator.md#%s" $runbooks (lower $rule.alert)) -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $rules -}}
+{{- end -}}

@@ -79,6 +79,7 @@ async def serve(advise: Advise, folder: Path | None, host: str, port: int) -> As
         yield
         return
     certificate = ServingCertificate(folder)
+    metrics.WEBHOOK_CERTIFICATE_ENDS.set(0)
     certificate.refresh()
     app = web.Application(client_max_size=LARGEST)
     app.router.add_post(PATH, Webhook(advise).__call__)

@@ -8,11 +8,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 _MMAP_THRESHOLD, _THRESHOLD_BYTES = -3, 128 * 1024
 """M_MMAP_THRESHOLD of malloc.h, and its documented default: setting it stops glibc from raising it by itself."""
 CHECK_SECONDS = 5.0
+_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+"""Where a container reads its own limit: cgroup v2, and v1."""
+_UNLIMITED = 2**60
+"""cgroup v1 writes the largest number of pages in place of no limit."""
+
+
+def limit(files: Sequence[Path] = _LIMITS) -> int:
+    """Memory limit of this container in bytes; 0 when there is none, or none that can be read."""
+    for file in files:
+        with contextlib.suppress(OSError, ValueError):  # v2 writes "max" for no limit
+            found = int(file.read_text())
+            return found if found < _UNLIMITED else 0
+    return 0
 
 
 def keep_small() -> None:
