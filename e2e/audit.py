@@ -5,8 +5,21 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 _WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request about objects: what it asked for, and the HTTP status that it got."""
+
+    verb: str
+    group: str
+    resource: str
+    """With its subresource, as in `deployments/status`."""
+    name: str
+    code: int
 
 
 @dataclass
@@ -25,21 +38,41 @@ class AuditLog:
 
         Resources in `aside` are left out.
         """
-        with self.path.open() as log:
-            log.seek(self._start)
-            entries = [json.loads(line) for line in log if line.endswith("\n")]
         return [
             _line(entry)
-            for entry in entries
+            for entry in self._entries(user)
             if entry["stage"] == "ResponseComplete"
             and entry["verb"] in _WRITES
-            and entry["user"]["username"] == user
             and entry.get("objectRef", {}).get("namespace") == namespace
             and entry["objectRef"]["resource"] not in aside
         ]
 
+    def calls(self, user: str) -> set[Call]:
+        """What `user` has asked of the API server, each once."""
+        found = set()
+        for entry in self._entries(user):
+            where, status = entry.get("objectRef", {}), entry.get("responseStatus", {})
+            if "resource" not in where:
+                continue  # discovery and health
+            resource = "/".join(filter(None, (where["resource"], where.get("subresource"))))
+            call = Call(
+                entry["verb"],
+                where.get("apiGroup", ""),
+                resource,
+                where.get("name", ""),
+                status.get("code", 0),
+            )
+            found.add(call)
+        return found
 
-def _line(entry: dict[str, dict[str, str]]) -> str:
+    def _entries(self, user: str) -> list[dict[str, Any]]:
+        with self.path.open() as log:
+            log.seek(self._start)
+            entries = [json.loads(line) for line in log if line.endswith("\n")]
+        return [entry for entry in entries if entry["user"]["username"] == user]
+
+
+def _line(entry: dict[str, Any]) -> str:
     where = entry["objectRef"]
     resource = "/".join(filter(None, (where["resource"], where.get("subresource"))))
     return f"{entry['verb']} {resource} {where.get('name', '')}"

@@ -19,7 +19,7 @@ from e2e.cluster.providers import Cluster
 from e2e.crds import wait_established
 from e2e.eventually import eventually
 from productionservice.config import PREFIX
-from productionservice.rbac import cluster_rules
+from productionservice.rbac import Rule, cluster_rules, lease_rules
 
 ROOT = Path(__file__).parents[2]
 CRD = ROOT / "crds" / "productionservice.io_productionservices.yaml"
@@ -34,6 +34,8 @@ class OperatorProcess:
     home: str
     folder: Path
     settings: dict[str, str] = field(default_factory=dict)
+    rules: list[Rule] = field(default_factory=cluster_rules)
+    """Those of the chart, unless a test leaves some out."""
     process: subprocess.Popen[bytes] | None = None
     base: str = ""
 
@@ -59,22 +61,17 @@ class OperatorProcess:
         role = {"apiGroup": "rbac.authorization.k8s.io"}
         metadata = {"name": f"{ACCOUNT}-{self.home}"}
         subjects = [{"kind": "ServiceAccount", "name": ACCOUNT, "namespace": self.home}]
-        leases = {
-            "apiGroups": ["coordination.k8s.io"],
-            "resources": ["leases"],
-            "verbs": ["create", "get", "update"],
-        }
         rbac = "rbac.authorization.k8s.io/v1"
         local = {"name": ACCOUNT, "namespace": self.home}
         self._apply(
             {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.home}},
             {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": local},
-            {"apiVersion": rbac, "kind": "ClusterRole", "metadata": metadata, "rules": cluster_rules()},
+            {"apiVersion": rbac, "kind": "ClusterRole", "metadata": metadata, "rules": self.rules},
             {
                 "apiVersion": rbac, "kind": "ClusterRoleBinding", "metadata": metadata, "subjects": subjects,
                 "roleRef": {**role, "kind": "ClusterRole", "name": metadata["name"]},
             },
-            {"apiVersion": rbac, "kind": "Role", "metadata": local, "rules": [leases]},
+            {"apiVersion": rbac, "kind": "Role", "metadata": local, "rules": lease_rules(ACCOUNT)},
             {
                 "apiVersion": rbac, "kind": "RoleBinding", "metadata": local, "subjects": subjects,
                 "roleRef": {**role, "kind": "Role", "name": ACCOUNT},

@@ -95,9 +95,9 @@ def rules() -> tuple[Json, ...]:
 
 
 def alert_of(case: str) -> str:
-    return next(
-        r["alert"] for r in rules() if r["alert"] in {f"ProductionServiceOperator{case}", f"Production{case}"}
-    )
+    names = {f"ProductionServiceOperator{case}", f"Production{case}"}
+    (found,) = names & {str(rule["alert"]) for rule in rules()}
+    return found
 
 
 def promtool(*arguments: str) -> str:

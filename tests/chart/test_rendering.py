@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from e2e.helm import HelmError, helm
+from productionservice.rbac import lease_rules
 from tests.chart.rendering import (
     CHART,
     NAMESPACE,
@@ -152,17 +153,22 @@ def test_the_crd_is_the_generated_one_and_survives_the_release() -> None:
 
 
 def test_rights_are_those_of_the_rules_file_and_never_a_wildcard() -> None:
-    everywhere, confined = render(), render(ODD)
+    everywhere, confined, blind = render(), render(ODD), render({"rbac": {"references": False}})
     rules = yaml.safe_load((CHART / "files" / "rbac-rules.yaml").read_text())
+    named = [*rules["services"], *rules["references"]]
 
-    (cluster_role,) = [
-        m for m in of_kind(everywhere, "ClusterRole") if m["metadata"]["name"].endswith("operator")
-    ]
-    assert cluster_role["rules"] == rules
+    def own(manifests: list[Json]) -> Json:
+        return next(
+            m for m in of_kind(manifests, "ClusterRole") if m["metadata"]["name"].endswith("operator")
+        )
+
+    assert own(everywhere)["rules"] == [*named, *rules["cluster"]]
+    assert own(blind)["rules"] == [*rules["services"], *rules["cluster"]]
+    # What is in no namespace cannot be granted in one: confined, the operator does without.
     assert of_kind(confined, "ClusterRole") == of_kind(confined, "ClusterRoleBinding") == []
     assert {
-        m["metadata"]["namespace"]: m["rules"] for m in of_kind(confined, "Role") if m["rules"] == rules
-    } == {"shop": rules, "web": rules}
+        m["metadata"]["namespace"]: m["rules"] for m in of_kind(confined, "Role") if m["rules"] == named
+    } == {"shop": named, "web": named}
     granted = [
         rule
         for m in everywhere + confined
@@ -177,6 +183,7 @@ def test_only_the_own_lease_can_be_changed() -> None:
 
     assert lease_role["metadata"]["namespace"] == NAMESPACE
     (changing,) = [rule for rule in lease_role["rules"] if "update" in rule["verbs"]]
+    assert lease_role["rules"] == lease_rules("productionservice-operator")
     assert changing["resourceNames"] == [environment(render())["PRODUCTIONSERVICE_OPERATOR_LEASE_NAME"]]
 
 

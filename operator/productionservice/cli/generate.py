@@ -13,7 +13,7 @@ import yaml
 
 from productionservice.api.crdgen import custom_resource_definition
 from productionservice.api.reference import reference
-from productionservice.rbac import cluster_rules
+from productionservice.rbac import rules
 
 NAME = "generate"
 HELP = "write the files that are made from the code, or check them"
@@ -72,7 +72,7 @@ def _crd() -> str:
 
 
 def _rules() -> str:
-    return _HEADER.format(source="rbac.py and children/") + _yaml(cluster_rules())
+    return _HEADER.format(source="rbac.py and children/") + _yaml(rules())
 
 
 class _Plain(yaml.SafeDumper):
