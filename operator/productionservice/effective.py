@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from types import MappingProxyType
 
+from productionservice.api.network import NEVER_REACHED as UNREACHABLE
 from productionservice.api.v1alpha1 import (
     MOST_TEXT,
     EgressPeer,
@@ -22,8 +23,8 @@ from productionservice.errors import InvalidSpec
 
 SHORT_DIGEST = 12
 """Hex digits that stand for a digest where people read it, as `docker images` shows them."""
-NEVER_REACHED = (ip_network("169.254.0.0/16"), ip_network("fe80::/10"), ip_network("fd00:ec2::254/128"))
-"""Link-local ranges, where clouds hand out the node's credentials, and AWS's address for that over IPv6."""
+NEVER_REACHED = tuple(ip_network(range_) for range_ in UNREACHABLE)
+"""As networks; the API says why."""
 
 
 @dataclass(frozen=True)

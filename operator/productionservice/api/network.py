@@ -10,6 +10,19 @@ from pydantic import Field
 from productionservice.api.markers import CelRule
 from productionservice.api.model import Model, Port, ServiceName, exactly_one
 
+NEVER_REACHED = (
+    "169.254.0.0/16",  # link-local: 169.254.169.254 of most clouds
+    "100.100.100.200/32",  # Alibaba Cloud
+    "168.63.129.16/32",  # Azure's agent endpoint
+    "192.0.0.192/32",  # Oracle Cloud
+    "fe80::/10",  # link-local
+    "fd00:ec2::254/128",  # AWS over IPv6
+    "fd20:ce::254/128",  # Google Cloud over IPv6
+    "64:ff9b::a9fe:a9fe/128",  # 169.254.169.254 through NAT64 (RFC 6052)
+)
+"""Where clouds hand out the node's credentials: no peer may be one of these, and a larger range has them as holes."""
+_SHUT = " && ".join(f"!cidr('{range_}').containsCIDR(self.cidr)" for range_ in NEVER_REACHED)
+
 
 def _cidr_rules(owner: str) -> tuple[CelRule, ...]:
     """An address range must be one, must not be everything, and never reach a node's credentials."""
@@ -35,8 +48,7 @@ def _cidr_rules(owner: str) -> tuple[CelRule, ...]:
         ),
         CelRule(
             f"{given}cidr(self.cidr).prefixLength() == 0 || (!cidr(self.cidr).containsIP('169.254.169.254') && "
-            "!cidr('169.254.0.0/16').containsCIDR(self.cidr) && !cidr('fe80::/10').containsCIDR(self.cidr) && "
-            "!cidr(self.cidr).containsIP('fd00:ec2::254'))",
+            f"!cidr(self.cidr).containsIP('fd00:ec2::254') && {_SHUT})",
             f"{owner}.cidr: this range is link-local or holds the node's metadata address (169.254.169.254), which "
             "hands out credentials; write a range without it",
             f"'{owner}.cidr: %s is link-local or holds the metadata address (169.254.169.254) of the node, which "
