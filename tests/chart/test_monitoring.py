@@ -182,6 +182,13 @@ def test_alerts_and_dashboard_ask_only_for_what_the_operator_exports() -> None:
     assert sorted(asked - exported()) == []
 
 
+def test_s18_every_selector_is_of_this_release() -> None:
+    for rule in rules():
+        series = re.findall(rf"(?:{NAME.pattern})(\{{[^}}]*\}})?", rule["expr"])
+        assert series
+        assert all(US in selector for selector in series), rule["expr"]
+
+
 def test_panels_do_not_overlap_and_say_what_they_show() -> None:
     cells: set[tuple[int, int]] = set()
     for panel in dashboard()["panels"]:

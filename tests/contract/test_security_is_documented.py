@@ -1,0 +1,33 @@
+"""docs/security.md and the tests name each other: no row without a test, no test without a row."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+DOCUMENT = ROOT / "docs" / "security.md"
+WANTED = {f"S{n:02}" for n in (*range(1, 10), 15, *range(17, 23), 25, 36)}
+
+
+def rows() -> dict[str, list[str]]:
+    """Tests by id of the row."""
+    lines = [line.split(" | ") for line in DOCUMENT.read_text().splitlines() if re.match(r"\| S\d\d ", line)]
+    return {cells[0].removeprefix("| "): re.findall(r"`(tests/[^`]+)`", cells[-1]) for cells in lines}
+
+
+def test_every_row_has_a_test_and_each_is_there() -> None:
+    assert rows().keys() == WANTED
+    for tests in rows().values():
+        assert tests
+        for path, _, name in (test.partition("::") for test in tests):
+            assert re.search(rf"^(async )?def {name}\(", (ROOT / path).read_text(), re.MULTILINE), name
+
+
+def test_every_test_that_carries_an_id_is_in_the_row_of_it() -> None:
+    for path in sorted((ROOT / "tests").rglob("test_*.py")):
+        for name in re.findall(r"^(?:async )?def (test_(?:s\d\d_)+\w+)\(", path.read_text(), re.MULTILINE):
+            test = f"{path.relative_to(ROOT)}::{name}"
+            for number in re.findall(r"s(\d\d)_", name.removeprefix("test_").partition("_no_")[0]):
+                assert any(test in tests for tests in rows().values()), test
+                assert f"S{number}" in rows()
