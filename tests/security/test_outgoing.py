@@ -22,6 +22,7 @@ LISTENS = {
     "admission/certificate.py",
     "engine/login.py",
     "main.py",
+    "config.py",
 }
 """They serve, read certificates, ask for the own host name, or put the others together."""
 
