@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from e2e.faults import answers, deaths, objects, streams
+from e2e.faults import answers, deaths, objects, outages, streams
 from e2e.faults.registry import ROWS, Row
 
 __all__ = ["NOT_BUILT", "catalogue"]
 
-_MODULES = (answers, deaths, objects, streams)  # importing them registers their rows
+_MODULES = (answers, deaths, objects, outages, streams)  # importing them registers their rows
 
 NOT_BUILT = {
-    "F13": "the API server or etcd restarts; etcd is full",
     "F15": "our webhook is down (shown by tests/api/test_webhook.py, not behind the proxy)",
     "F27": "two services claim one host",
-    "F34": "the clock jumps",
     "F51": "downgrade to the release before: there is none yet",
-    "F58": "etcd is restored from yesterday (the reflector's part: tests/operator/engine/test_store.py)",
 }
 """What is still missing, and what it is about."""
 

@@ -115,7 +115,8 @@ def stopped(world: World) -> None:
 
 
 @contextlib.contextmanager
-def _twin(world: World) -> Iterator[FaultyOperator]:
+def twin_of(world: World) -> Iterator[FaultyOperator]:
+    """A second replica, behind a proxy of its own."""
     with (
         tempfile.TemporaryDirectory(prefix="fault-twin-") as folder,
         FaultProxy(world.cluster.kubeconfig_path, Path(folder)) as proxy,
@@ -130,7 +131,7 @@ def _twin(world: World) -> Iterator[FaultyOperator]:
 
 @fault("F32", "two operators", "exactly one writes", LEADER_ELECTION="true")
 def two(world: World) -> None:
-    with _twin(world) as twin:
+    with twin_of(world) as twin:
         assert (world.operator.metric(LEADER), twin.metric(LEADER)) == (1, 0)
         world.apply()
         world.converged()
@@ -146,7 +147,7 @@ def two(world: World) -> None:
 def sleeps(world: World) -> None:
     world.apply()
     world.converged()
-    with _twin(world) as twin:
+    with twin_of(world) as twin:
         world.operator.freeze()
 
         def leads() -> None:

@@ -104,7 +104,7 @@ class Reflector(Generic[T]):
                 self._store.rewind()
             for body in items:
                 listed.add(name_of(body["metadata"]))
-                self._tell(self._store.put(body))
+                self._tell(self._store.put(body, listed_at=version))
         metrics.INFORMER_RELISTS.labels(self.resource.plural).inc()
         self.lists += 1
         for delta in self._store.retain(listed, version, self._namespace):

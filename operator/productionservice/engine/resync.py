@@ -66,7 +66,7 @@ class Resync:
             async for items, at in self._client.pages(PARENTS, namespace):
                 version = at
                 listed.update(name_of(body["metadata"]) for body in items)
-                found = [parents.put(body) for body in items]
+                found = [parents.put(body, listed_at=at) for body in items]
                 self._tell([delta for delta in found if delta is not None])
             self._tell(parents.retain(listed, version, namespace))
         self._listed = started

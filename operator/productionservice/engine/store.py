@@ -89,17 +89,22 @@ class Store(Generic[T]):
         return [(name, self._entries[name].value) for name in self._members.get(group, ())]
 
     def put(
-        self, body: Mapping[str, Any], project: Callable[[Mapping[str, Any], T | None], T] | None = None
-    ) -> Delta[T] | None:
+        self, body: Mapping[str, Any], project: Callable[[Mapping[str, Any], T | None], T] | None = None,
+        *, listed_at: str = "",
+    ) -> Delta[T] | None:  # fmt: skip
         """Take in an object. None when it is not newer than what is known: an echo, or a late answer.
 
-        `project` stands in for the store's own where more is known of this body.
+        `project` stands in for the store's own where more is known of this body. `listed_at` is the version of the
+        list that it comes from. Such a list has the newest of each object: one that is older than what was known
+        before the list was made is what a restored backup has of it, and is taken in as well.
         """
         metadata = body["metadata"]
         name, version = name_of(metadata), _version(metadata)
         old = self._entries.get(name)
         if old is not None and version <= old.version:
-            return None
+            restored = listed_at and version < old.version <= _number(listed_at)
+            if not restored:
+                return None
         same = old is not None and old.uid == metadata["uid"]
         value = (project or self._project)(body, old.value if old and same else None)
         groups = tuple(self._groups.setdefault(group, group) for group in self._group(body))

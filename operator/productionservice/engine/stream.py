@@ -73,6 +73,8 @@ class StreamCheck:
 
     def changed(self, delta: Delta[None]) -> None:
         """A service was changed, or has gone: the stream should say so soon."""
+        if delta.old and delta.new and delta.new.version < delta.old.version:
+            self._parents.rewind()  # a restored backup: what the stream says of any of them is news
         entry = delta.new or delta.old
         if entry is not None:
             version = entry.version if delta.new else None

@@ -22,7 +22,7 @@ def relist(
     held: Store[dict[str, Any]], bodies: list[dict[str, Any]], version: str, namespace: str | None = None
 ) -> list[Delta[dict[str, Any]]]:
     """A complete list, page by page and then what was not in it."""
-    put = [held.put(body) for body in bodies]
+    put = [held.put(body, listed_at=version) for body in bodies]
     gone = held.retain({name_of(body["metadata"]) for body in bodies}, version, namespace)
     return [delta for delta in put if delta is not None] + gone
 
@@ -81,6 +81,16 @@ def test_a_list_of_one_namespace_says_nothing_about_the_others() -> None:
 
     assert relist(held, [], "9", "other") == []
     assert [d.name for d in relist(held, [], "9", "shop")] == [("shop", "a")]
+
+
+def test_a_list_shows_what_a_restored_backup_has_though_its_version_is_newer_by_now() -> None:
+    held = store()
+    held.put(thing("a", 8, color="new"))
+    held.put(thing("b", 20, color="ours"))  # the answer to a write that the list does not know yet
+
+    deltas = relist(held, [thing("a", 3, color="old"), thing("b", 5, color="before")], "12", None)
+    assert [delta.name[1] for delta in deltas] == ["a"]
+    assert (names(held, "old"), names(held, "new"), names(held, "ours")) == (["a"], [], ["b"])
 
 
 def test_after_a_restored_backup_older_versions_are_news() -> None:

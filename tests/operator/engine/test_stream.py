@@ -102,6 +102,19 @@ def test_a_memory_that_went_back_makes_everything_news() -> None:
     assert given.names.version(("shop", "a")) == 0
 
 
+def test_one_service_that_is_older_than_it_was_says_that_a_backup_was_restored() -> None:
+    given = Setup()
+    for name in ("a", "b"):
+        given.told(body(name, 90))
+        given.parents.put(body(name, 90))
+    delta = given.names.put(body("a", 40), listed_at="99")
+    assert delta is not None
+    given.check.changed(delta)
+
+    assert given.parents.version(("shop", "b")) == 0, "the others may be older as well"
+    assert "a" in given.late()
+
+
 async def test_what_was_missed_is_listed_and_the_stream_is_dead_until_it_says_something(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

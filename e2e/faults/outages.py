@@ -1,0 +1,165 @@
+"""Faults of the cluster itself: its API server and its store die, fill up, or remember less; clocks disagree."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from e2e.cluster.outage import ControlPlane
+from e2e.cluster.providers import OwnCluster
+from e2e.eventually import eventually
+from e2e.faults.deaths import LEADER, twin_of
+from e2e.faults.registry import fault
+from e2e.faults.world import World
+from e2e.packages import need
+
+RECOVERED = 60
+"""Seconds, from the API server's return to an edit that is carried out."""
+
+
+def _control_plane(world: World) -> ControlPlane:
+    assert isinstance(world.cluster, OwnCluster), "only our own clusters have a control plane to kill"
+    return ControlPlane(world.cluster)
+
+
+def _dies(world: World, *parts: str) -> None:
+    world.apply()
+    world.converged()
+    world.remember()
+    with _control_plane(world).without(*parts):
+        world.until(lambda: "the watch broke" in world.operator.log.read_text(), "the operator notices")
+        world.until(lambda: world.operator.get("/healthz")[0] == 200, "no new process is asked for")
+    world.apply(port=8087)
+    world.converged(timeout=RECOVERED)
+    world.holds()
+
+
+@fault("F13a", "the API server dies and comes back", "carried on within 60 s; no new process", quick=False)
+def api_server_dies(world: World) -> None:
+    _dies(world, "kube-apiserver")
+
+
+@fault("F13b", "etcd dies and comes back", "carried on within 60 s; no new process", quick=False)
+def etcd_dies(world: World) -> None:
+    _dies(world, "etcd", "kube-apiserver")
+
+
+def _alarm(etcd: str, action: str) -> None:
+    """What etcd itself raises when its quota is used up, and what an administrator takes back."""
+    body = json.dumps({"action": action, "memberID": 0, "alarm": "NOSPACE"}).encode()
+    request = urllib.request.Request(f"{etcd}/v3/maintenance/alarm", data=body)  # noqa: S310 - loopback, http
+    with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310 - as above
+        answer.read()
+
+
+@fault("F13c", "etcd is full", "the operator says why; written as soon as there is room", quick=False)
+def etcd_is_full(world: World) -> None:
+    world.apply()
+    world.converged()
+    world.remember()
+    etcd = _control_plane(world).etcd
+    _alarm(etcd, "ACTIVATE")
+    try:
+        # Deletions pass: the Service has to come back, and cannot.
+        world.kubectl("delete", "service", "catalog")
+        world.until(lambda: "space exceeded" in world.operator.log.read_text(), "the operator hears why")
+        assert not world.exists("service")
+    finally:
+        _alarm(etcd, "DEACTIVATE")
+    world.uids.pop("Service")
+    world.until(lambda: world.exists("service"), "there is room again", timeout=RECOVERED)
+    world.holds()
+
+
+@fault(
+    "F58", "etcd is restored from yesterday", "nothing is deleted; what came back is taken on", quick=False
+)
+def restored(world: World) -> None:
+    world.apply()
+    world.apply("second")
+    world.converged()
+    world.converged("second")
+    world.remember()
+    with tempfile.TemporaryDirectory(prefix="fault-etcd-") as name:
+        control, backup = _control_plane(world), Path(name) / "etcd"
+        control.copy_data(backup)
+        world.apply(port=8088)
+        world.converged()
+        world.kubectl("delete", "psvc", "second")
+        world.until(lambda: not world.exists("deployment", "second"), "the second service is gone")
+        control.put_back(backup)
+    world.until(lambda: world.exists("deployment", "second"), "the second service is back", timeout=RECOVERED)
+    _calm(world, 12)
+    world.holds(timeout=RECOVERED)
+    world.converged("second", timeout=RECOVERED)
+    eventually(lambda: world.as_rendered("second"), timeout=30)
+    world.apply(port=8089)
+    world.holds(timeout=RECOVERED)
+
+
+def _calm(world: World, seconds: float) -> None:
+    """Wait until the cluster's own controllers, started anew, have nothing more to say about the children."""
+
+    def quiet() -> None:
+        newest = max(
+            seen.at
+            for seen in world.proxy.seen
+            if seen.call.writes and seen.call.namespace == world.namespace
+        )
+        assert time.monotonic() - newest > seconds
+
+    eventually(quiet, timeout=RECOVERED)
+
+
+@contextmanager
+def _clock(world: World, offset: str) -> Iterator[Callable[[str], None]]:
+    """The operator's wall clock is off; what is given sets it anew. Monotonic time goes on, as it does in a step."""
+    need({"faketime": "faketime"})
+    file = world.folder / "clock"
+    library = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+    file.write_text(offset)
+    world.operator.wrapper = (
+        "env", f"LD_PRELOAD={library}", f"FAKETIME_TIMESTAMP_FILE={file}", "FAKETIME_NO_CACHE=1",
+        "DONT_FAKE_MONOTONIC=1", "FAKETIME_DONT_FAKE_MONOTONIC=1",
+    )  # fmt: skip
+
+    def set_clock(text: str) -> None:
+        file.write_text(text)
+
+    yield set_clock
+
+
+@fault(
+    "F34",
+    "one replica's clock is ten minutes ahead, and jumps back",
+    "exactly one leads",
+    LEADER_ELECTION="true",
+)
+def clocks(world: World) -> None:
+    with _clock(world, "+600") as set_clock:
+        world.operator.stop()
+        world.operator.start()
+        with twin_of(world) as twin:
+
+            def leaders() -> tuple[float, float]:
+                return world.operator.metric(LEADER), twin.metric(LEADER)
+
+            world.until(lambda: sum(leaders()) == 1, "one of them leads", timeout=40)
+            first = leaders()
+            world.apply()
+            world.converged()
+            world.remember()
+            set_clock("-600")
+            world.apply(port=8090)
+            world.converged()
+            world.repair()
+            assert leaders() == first, "no hand-over for a clock's sake"
+            loser = world.operator if first[1] else twin
+            assert loser.proxy is not None
+            assert loser.proxy.writes(world.namespace) == []
+    world.holds()
