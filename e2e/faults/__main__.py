@@ -41,13 +41,13 @@ in between that does the harm. After each fault these have to hold, or the row f
 - requests stay bounded.
 
 The operator is the one that is shipped, with four constants changed so that a fault shows within seconds: it gives up
-on a request after {REQUEST_SECONDS:g} s instead of 15, and on a silent watch after {SILENCE_SECONDS:g} s instead of 70; a
-change is late in the stream of services after {LATE_SECONDS:g} s instead of 15, and the stream dead after
+on a request after {REQUEST_SECONDS:g} s instead of 15, and on a silent watch after {SILENCE_SECONDS:g} s instead of 70;
+a change is late in the stream of services after {LATE_SECONDS:g} s instead of 15, and the stream dead after
 {STREAM_SECONDS:g} s instead of 120.
 
-Beside the catalogue, random sequences: `python -m e2e.faults.sequences --steps 1000` ended with 0 wrong end states. Steps
-are edits of services, of their children and Secrets by hand, deaths of the operator, deletions and new services of the
-same name; after every few of them everything has to be what the specs come to.
+Beside the catalogue, random sequences: `python -m e2e.faults.sequences --steps 1000` ended with 0 wrong end states.
+Steps are edits of services, good and bad, and of their children by hand, deletions of both, services made anew under
+the same name, and deaths of the operator; after every few of them everything has to be what the specs come to.
 """
 
 
