@@ -4,7 +4,7 @@ SHELL := /bin/sh
 PYTHON ?= python3
 RUN = PYTHONPATH=operator:service:. .venv/bin/python
 
-.PHONY: help demo test quick faults bench-operator bench-service lint generate golden lock clean
+.PHONY: help demo test quick faults bench-operator bench-operator-growth bench-operator-soak bench-service lint generate golden lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -23,6 +23,12 @@ faults: .venv ## Every fault between the operator and a real API server; writes 
 
 bench-operator: .venv ## The operator's speed and size on a real API server; writes docs/performance.md
 	@$(RUN) -m benchmarks.operator --write
+
+bench-operator-growth: .venv ## Cost of a service, from 100 to 5,000 of them; writes docs/performance.md
+	@$(RUN) -m benchmarks.operator.growth --write
+
+bench-operator-soak: .venv ## Half an hour of churn: does memory stay? Writes docs/performance.md
+	@$(RUN) -m benchmarks.operator.soak --write
 
 bench-service: .venv ## What production costs a request, overload, replacements, hostile clients; writes docs/performance.md
 	@for part in tax overload drain hostile; do $(RUN) -m benchmarks.service $$part --write; done

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from benchmarks.service.figures import Figure
+from benchmarks.figures import Figure
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "performance.md"
 

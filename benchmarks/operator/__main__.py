@@ -19,14 +19,17 @@ from pathlib import Path
 
 from benchmarks.document import rewrite
 from benchmarks.operator import world
+from benchmarks.operator.entry import widen
 
-world.widen_once()  # before the modules below copy the list of children
+widen()  # before the modules below copy the list of children
 
+from benchmarks.figures import Figure, report  # noqa: E402 - see above
 from benchmarks.operator import scenarios  # noqa: E402 - see above
+from benchmarks.operator.anchor import anchor  # noqa: E402 - see above
+from benchmarks.operator.plots import latency_plot  # noqa: E402 - see above
 from benchmarks.operator.scenarios import Bench  # noqa: E402 - see above
-from benchmarks.service.figures import Figure, report  # noqa: E402 - see above
 
-SCENARIOS = ("cold", "no_change", "restart", "edit", "drift", "leader")
+SCENARIOS = ("cold", "no_change", "restart", "edit", "drift", "leader", "anchor")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -49,6 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     machine = {"cores": os.cpu_count(), "python": platform.python_version()}
     conditions = {"services": chosen.services, "children": world.CHILDREN, **machine}
     if chosen.write:
+        if bench.reactions:
+            latency_plot(bench.reactions, scenarios.REACTION_GOALS)
         rewrite("operator", "make bench-operator", figures, conditions)
     return report("bench-operator", figures, conditions)
 
@@ -60,8 +65,7 @@ async def _run(bench: Bench, only: Sequence[str]) -> list[Figure]:
             if name != "cold" and name not in only:
                 continue
             print(f"── {name} …", flush=True)
-            scenario = getattr(scenarios, name)
-            found = await (scenario(bench, made) if name in {"cold", "edit", "drift"} else scenario(bench))
+            found = await (anchor if name == "anchor" else getattr(scenarios, name))(bench, made)
             for figure in found:
                 print(f"   {figure.line()}", flush=True)
             figures += found

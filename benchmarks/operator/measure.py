@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -11,6 +14,8 @@ from typing import Any
 
 from productionservice.engine.client import AGENT
 
+QUIET_SECONDS = 5.0
+"""Without a request for this long, a client has done what it has to."""
 _TICKS = os.sysconf("SC_CLK_TCK")
 _WRITES = frozenset({"create", "update", "patch", "delete"})
 
@@ -75,6 +80,18 @@ class AuditTail:
             for event in events
             if event.get("stage") == "ResponseComplete" and "objectRef" in event
         ]
+
+
+async def calls_until_quiet(tail: AuditTail, of: Callable[[Request], bool]) -> list[Request]:
+    """All requests of one client but watches and Leases, until it has nothing more to do."""
+    seen: list[Request] = []
+    quiet_since = time.monotonic()
+    while time.monotonic() - quiet_since < QUIET_SECONDS:
+        new = [r for r in tail.read() if of(r) and r.verb != "watch" and r.resource != "leases"]
+        if new:
+            seen, quiet_since = seen + new, time.monotonic()
+        await asyncio.sleep(0.5)
+    return seen
 
 
 def _request(event: dict[str, Any]) -> Request:

@@ -11,10 +11,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.figures import Figure
 from benchmarks.operator import world
-from benchmarks.operator.measure import AuditTail, cpu_seconds, percentile, resident_mb
+from benchmarks.operator.measure import AuditTail, calls_until_quiet, cpu_seconds, percentile, resident_mb
 from benchmarks.operator.world import CHILDREN, BenchOperator
-from benchmarks.service.figures import Figure
 from e2e.cluster.providers import Cluster
 from productionservice.engine.caches import RESOURCES
 from productionservice.engine.client import Client
@@ -23,8 +23,8 @@ PASSES = 'controller_runtime_reconcile_total{controller="productionservice",resu
 LEADER = 'leader_election_master_status{name="productionservice-operator"}'
 RESYNC = 10.0
 """Seconds between two looks at everything, the least that the operator allows."""
-
-
+REACTION_GOALS = {"edit_to_first_apply": 1.0, "drift_repaired": 2.0}
+"""Seconds, for 99 of a hundred."""
 Act = Callable[[Client, str, int], Awaitable[None]]
 """Do something to a service, by name; the number is another one each time."""
 
@@ -39,7 +39,13 @@ class Bench:
     edits: int
     operator: BenchOperator = field(init=False)
     names: list[str] = field(init=False)
+    reactions: dict[str, list[float]] = field(default_factory=dict)
+    """Seconds of each, by what was reacted to."""
     empty_mb: float = 0.0
+    cold_wall: float = 0.0
+    """Seconds; with the next, what `anchor` is compared with."""
+    cold_calls: int = 0
+    """Requests of all kinds but watches and Leases, until there were no more."""
 
     def __post_init__(self) -> None:
         settings = {"LEADER_ELECTION": "false", "RESYNC_SECONDS": f"{RESYNC:g}"}
@@ -65,12 +71,15 @@ async def cold(bench: Bench, made: Client) -> list[Figure]:
     bench.operator.start()
     await world.converged(made, bench.services)
     wall, cpu = time.monotonic() - started, cpu_seconds(bench.operator.pid)
-    seen = [r for r in tail.read() if r.ours and (r.writes or r.tells)]
+    asked = await calls_until_quiet(tail, of=lambda r: r.ours)
+    bench.cold_wall, bench.cold_calls = wall, len(asked)
+    seen = [r for r in asked if r.writes or r.tells]
     writes = [r for r in seen if r.writes]
     rate = len(seen) / (max(r.answered for r in seen) - min(r.received for r in seen))
-    raw = await _raw(bench, made)
+    raw = await raw_rate(bench, made, "raw")
     return [
         Figure("cold_wall", wall, "s"),
+        Figure("cold_calls_per_service", len(asked) / bench.services, "calls"),
         Figure("cold_writes_per_service", len(writes) / bench.services, "writes"),
         Figure("cold_events_per_service", (len(seen) - len(writes)) / bench.services, "events"),
         Figure("cold_write_rate", rate, "writes/s"),
@@ -81,9 +90,9 @@ async def cold(bench: Bench, made: Client) -> list[Figure]:
     ]
 
 
-async def _raw(bench: Bench, made: Client) -> float:
+async def raw_rate(bench: Bench, made: Client, prefix: str) -> float:
     """Writes a second of a bare loop: the same bodies under other names, with as many workers."""
-    names = [f"raw-{index:05}" for index in range(max(50, bench.services // 4))]
+    names = [f"{prefix}-{index:05}" for index in range(max(50, bench.services // 4))]
     rendered = [manifest for name in names for manifest in world.bodies(name)]
     started = time.monotonic()
     await world.each(rendered, lambda m: made.create(RESOURCES[m["kind"]], m, manager="raw"))
@@ -97,11 +106,12 @@ def rss(bench: Bench) -> list[Figure]:
     return [
         Figure("rss", now, "MB", 200, at_most=True),
         Figure("rss_empty", bench.empty_mb, "MB"),
+        # Services themselves included; what a further child costs is measured by benchmarks.operator.growth.
         Figure("rss_per_child", (now - bench.empty_mb) * 1e3 / children, "kB"),
     ]
 
 
-async def no_change(bench: Bench) -> list[Figure]:
+async def no_change(bench: Bench, _made: Client) -> list[Figure]:
     """Some resyncs of everything, without a change in the world."""
     await asyncio.sleep(RESYNC)  # what is left of the work before
     tail, pid = bench.tail(), bench.operator.pid
@@ -115,7 +125,7 @@ async def no_change(bench: Bench) -> list[Figure]:
     ]
 
 
-async def restart(bench: Bench) -> list[Figure]:
+async def restart(bench: Bench, _made: Client) -> list[Figure]:
     """Killed and started with everything applied."""
     bench.operator.kill()
     tail, started = bench.tail(), time.monotonic()
@@ -143,12 +153,12 @@ def _looked_at_all(bench: Bench) -> bool:
 
 async def edit(bench: Bench, made: Client) -> list[Figure]:
     """Somebody edits a spec, while a resync of everything goes on: until the first child is written."""
-    return await _reaction(bench, made, "edit_to_first_apply", 1.0, _edit)
+    return await _reaction(bench, made, "edit_to_first_apply", _edit)
 
 
 async def drift(bench: Bench, made: Client) -> list[Figure]:
     """Somebody edits a child by hand: until it is written back."""
-    return await _reaction(bench, made, "drift_repaired", 2.0, _break)
+    return await _reaction(bench, made, "drift_repaired", _break)
 
 
 async def _edit(made: Client, name: str, turn: int) -> None:
@@ -160,7 +170,7 @@ async def _break(made: Client, name: str, _turn: int) -> None:
     await made.merge(RESOURCES["Service"], "shop", name, {"spec": {"selector": {"x": "y"}}}, manager="user")
 
 
-async def _reaction(bench: Bench, made: Client, name: str, goal: float, act: Act) -> list[Figure]:
+async def _reaction(bench: Bench, made: Client, name: str, act: Act) -> list[Figure]:
     """Times between the answer to `act` and the answer to the operator's first write to a child of that service."""
     tail = bench.tail()
     dice = random.Random(3)  # noqa: S311 - dice, no secret
@@ -177,13 +187,15 @@ async def _reaction(bench: Bench, made: Client, name: str, goal: float, act: Act
             r.answered for r in seen if r.ours and r.writes and r.name == service and r.answered > acted
         ]
         times.append(min(answers) - acted if answers else 60.0)
+    bench.reactions[name] = times
+    goal = REACTION_GOALS[name]
     return [
         Figure(f"{name}_p50", percentile(times, 0.5), "s"),
         Figure(f"{name}_p99", percentile(times, 0.99), "s", goal, at_most=True),
     ]
 
 
-async def leader(bench: Bench) -> list[Figure]:
+async def leader(bench: Bench, _made: Client) -> list[Figure]:
     """Two replicas: the leader is killed, and another time asked to stop."""
     bench.operator.kill()
     replicas = []

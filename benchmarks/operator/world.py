@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import os
 import signal
 import time
@@ -52,7 +51,7 @@ class BenchOperator(OperatorProcess):
 
 
 @contextlib.contextmanager
-def bench_cluster(name: str = "bench") -> Iterator[Cluster]:
+def bench_cluster(name: str = "bench", *, controllers: bool = False) -> Iterator[Cluster]:
     """etcd and API server only: controllers and scheduler are stopped, so that no pod is made of 2,000 Deployments.
 
     What is compared runs against the same API server in the same state.
@@ -62,7 +61,8 @@ def bench_cluster(name: str = "bench") -> Iterator[Cluster]:
     try:
         crds.install(cluster, "prometheus-operator", "servicemonitors")
         cluster.kubectl("create", "namespace", "shop")
-        _stop_controllers(cluster.kubeconfig_path.parent)
+        if not controllers:
+            _stop_controllers(cluster.kubeconfig_path.parent)
         yield cluster
     finally:
         cluster.delete()
@@ -82,28 +82,19 @@ def client(cluster: Cluster) -> Client:
     return Client(load_login(OperatorConfig(kubeconfig=cluster.kubeconfig_path)), agent="benchmark")
 
 
-def service(name: str) -> dict[str, Any]:
+def service(name: str, namespace: str = "shop") -> dict[str, Any]:
     """One service."""
-    metadata = {"name": name, "namespace": "shop"}
+    metadata = {"name": name, "namespace": namespace}
     return {"apiVersion": API_VERSION, "kind": "ProductionService", "metadata": metadata, "spec": SPEC}
 
 
-def bodies(name: str) -> tuple[Manifest, ...]:
+def bodies(name: str, namespace: str = "shop") -> tuple[Manifest, ...]:
     """What the operator writes for one service, owner aside."""
-    widen_once()
+    widen()
     made = parse(
-        {**service(name), "metadata": {"name": name, "namespace": "shop", "uid": "", "generation": 1}}
+        {**service(name), "metadata": {"name": name, "namespace": namespace, "uid": "", "generation": 1}}
     )
     return build_children(made, compute_effective(made.spec), BuildContext())
-
-
-_widened = itertools.count()
-
-
-def widen_once() -> None:
-    """The benchmark's own process renders the same children."""
-    if next(_widened) == 0:
-        widen()
 
 
 async def each(
@@ -119,17 +110,17 @@ async def each(
     await asyncio.gather(*(worker() for _ in range(at_once)))
 
 
-async def create_services(made: Client, names: list[str]) -> None:
+async def create_services(made: Client, names: list[str], namespace: str = "shop") -> None:
     """Create services; they stay as they are until an operator comes."""
-    await each(names, lambda name: made.post(SERVICES, "shop", service(name)))
+    await each(names, lambda name: made.post(SERVICES, namespace, service(name, namespace)))
 
 
-async def converged(made: Client, count: int, *, within: float = 900) -> None:
+async def converged(made: Client, count: int, namespace: str = "shop", *, within: float = 900) -> None:
     """Until that many services say that all of their children are applied."""
     deadline = time.monotonic() + within
     while True:
         done = 0
-        async for items, _ in made.pages(SERVICES, "shop"):
+        async for items, _ in made.pages(SERVICES, namespace):
             done += sum(_applied(item) for item in items)
         if done >= count:
             return

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from benchmarks.document import rewrite
-from benchmarks.service.figures import BUILD, Figure
+from benchmarks.figures import BUILD, Figure
 
 _COMMANDS = {
     "tax": "processor time per request: bare FastAPI, the full stack, a peer's and the tutorials' stack (2 min)",

@@ -22,7 +22,7 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
-from benchmarks.service.figures import Figure, report
+from benchmarks.figures import Figure, report
 from benchmarks.service.processes import ROOT, free_port, machine
 from tests.service.clients import Address, keep_alive_client, request
 

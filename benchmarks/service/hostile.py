@@ -16,7 +16,7 @@ from pathlib import Path
 
 import httpx
 
-from benchmarks.service.figures import Figure, report
+from benchmarks.figures import Figure, report
 from benchmarks.service.openloop import OpenLoop
 from benchmarks.service.processes import free_port, machine, serve
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 import uvloop
 
-from benchmarks.service.figures import Figure, report
+from benchmarks.figures import Figure, report
 from benchmarks.service.load import closed_loop
 from benchmarks.service.openloop import TIMED_OUT, Answer, OpenLoop
 from benchmarks.service.processes import go_first, machine, processors, serve

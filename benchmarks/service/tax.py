@@ -20,7 +20,7 @@ from contextlib import ExitStack
 
 import uvloop
 
-from benchmarks.service.figures import Figure, report
+from benchmarks.figures import Figure, report
 from benchmarks.service.load import closed_loop
 from benchmarks.service.processes import Server, machine, processors, serve
 

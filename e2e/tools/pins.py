@@ -112,6 +112,7 @@ FAMILIES = {
         Family("helm", {"helm": "helm.sh/helm/v4/cmd/helm"}, 1.5),
         Family("pause", {"pause": "."}, 0.2),
         Family("probe", {"probe": "."}, 0.3),
+        Family("go-controller", {"go-controller": "."}, 2),
         Family(
             "metrics-server",
             {"metrics-server": f"{_METRICS_SERVER}/cmd/metrics-server"},
