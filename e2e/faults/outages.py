@@ -17,7 +17,10 @@ from e2e.faults.deaths import LEADER, twin_of
 from e2e.faults.registry import fault
 from e2e.faults.world import World
 from e2e.packages import need
+from productionservice import labels
+from productionservice.api import GROUP, PLURAL
 
+CRD_NAME = f"{PLURAL}.{GROUP}"
 RECOVERED = 60
 """Seconds, from the API server's return to an edit that is carried out."""
 
@@ -74,6 +77,53 @@ def etcd_is_full(world: World) -> None:
     world.uids.pop("Service")
     world.until(lambda: world.exists("service"), "there is room again", timeout=RECOVERED)
     world.holds()
+
+
+@fault(
+    "F51",
+    "the release before follows a newer one",
+    "what it does not know stays; no pod restarts",
+    quick=False,
+)
+def downgrade(world: World) -> None:
+    """There is no newer release: its field in the CRD and its digest on a child are made by hand."""
+    world.apply()
+    world.converged()
+    world.remember()
+    template = world.get("deployment")["spec"]["template"]
+    world.operator.stop()
+    spec = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties"
+    newer = json.dumps([{"op": "add", "path": f"{spec}/future", "value": {"type": "string"}}])
+    world.cluster.kubectl("patch", "crd", CRD_NAME, "--type=json", "-p", newer)
+    try:
+        world.until(lambda: _takes_future(world), "the API server knows the newer field")
+        digest = f"{labels.APPLIED_DIGEST}=of-another-release"
+        manager = f"--field-manager={labels.FIELD_MANAGER}"
+        world.kubectl("annotate", "deployment", "catalog", digest, "--overwrite", manager)
+        world.operator.start()
+        world.until(lambda: "spec.future" in _problems(world), "the status names the field")
+        world.converged()
+        assert world.get("psvc")["spec"]["future"] == "x"
+        assert (
+            world.get("deployment")["metadata"]["annotations"][labels.APPLIED_DIGEST] != "of-another-release"
+        )
+        assert world.get("deployment")["spec"]["template"] == template, "its pods were restarted"
+        world.kubectl("patch", "psvc", "catalog", "--type=merge", "-p", '{"spec":{"port":8091}}')
+        world.converged()
+        assert world.get("psvc")["spec"]["future"] == "x"
+    finally:
+        back = json.dumps([{"op": "remove", "path": f"{spec}/future"}])
+        world.cluster.kubectl("patch", "crd", CRD_NAME, "--type=json", "-p", back)
+    world.holds()
+
+
+def _takes_future(world: World) -> bool:
+    world.kubectl("patch", "psvc", "catalog", "--type=merge", "-p", '{"spec":{"future":"x"}}')
+    return "future" in world.get("psvc")["spec"]
+
+
+def _problems(world: World) -> set[str]:
+    return {problem["field"] for problem in world.get("psvc")["status"]["problems"]}
 
 
 @fault(

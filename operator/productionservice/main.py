@@ -41,6 +41,8 @@ from productionservice.reconcile import Reconciler
 
 log = structlog.get_logger(__name__)
 
+FREED_TOGETHER = 500
+"""Objects, of a kilobyte or so each, that are worth a look at the heap."""
 DRAIN_SECONDS = 10.0
 """How long running passes may take to finish. With the release of the Lease it fits the chart's 30 s grace."""
 EXIT_OK, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
@@ -57,6 +59,7 @@ class Operator:
         self._leader: asyncio.Task[None] | None = None
         self._draining: asyncio.Task[None] | None = None
         caches, queue = Caches(), AsyncQueue()
+        self._caches = caches
         self.triggers = Triggers(caches, queue)
         namespaces = config.namespaces or (None,)
         self._reflectors: list[Reflector[Any]] = [
@@ -113,7 +116,7 @@ class Operator:
         self._run(self._check_stream(), "stream")
         self._run(measure_lag(), "lag")
         self._run(self._recorder.run(), "events")
-        self._run(memory.trim_after_lists(self._lists), "memory")
+        self._run(memory.trim_after_bursts(self._freed), "memory")
         self._workers.start(self._may_work)
         for task in self._workers.tasks:
             task.add_done_callback(self._on_end)
@@ -146,9 +149,11 @@ class Operator:
         self._stream.heard()
         self.triggers.parent_event(kind, body)
 
-    def _lists(self) -> float:
-        """How many complete lists there have been."""
-        return sum(reflector.lists for reflector in self._reflectors)
+    def _freed(self) -> float:
+        """Grows with what frees much memory: complete lists, and content that is known to be as wanted."""
+        return (
+            sum(reflector.lists for reflector in self._reflectors) + self._caches.unpacked // FREED_TOGETHER
+        )
 
     def take_signals(self) -> None:
         """SIGTERM and SIGINT begin the drain at once: another replica leads while kopf still tidies up."""

@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 
 from productionservice import labels
-from productionservice.api import ProductionService, parse
+from productionservice.api import ProductionService, parse_stored
 from productionservice.children import BuildContext, Manifest, build_children
 from productionservice.children.references import Missing, missing, references, restart_mark
 from productionservice.effective import Effective, compute_effective
@@ -100,7 +100,7 @@ class Reconciler:
 
     def _read(self, body: Body, parent: Parent) -> Wish:
         """What is wanted, given what the spec refers to. Raises InvalidSpec."""
-        service = parse(body)
+        service = parse_stored(body)
         effective = compute_effective(service.spec)
         key = (service.metadata.namespace, service.metadata.name)
         sources = {reference.source for reference in references(service.spec)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -16,7 +17,17 @@ API_VERSION = f"{GROUP}/{VERSION}"
 KIND = "ProductionService"
 PLURAL = "productionservices"
 
-__all__ = ["API_VERSION", "GROUP", "KIND", "PLURAL", "VERSION", "ProductionService", "Spec", "parse"]
+__all__ = [
+    "API_VERSION",
+    "GROUP",
+    "KIND",
+    "PLURAL",
+    "VERSION",
+    "ProductionService",
+    "Spec",
+    "parse",
+    "parse_stored",
+]
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -29,6 +40,38 @@ def parse(body: Mapping[str, Any]) -> ProductionService:
     """
     metadata = _read(Metadata, "metadata", body)
     return ProductionService(metadata=metadata, spec=_read(Spec, "spec", body))
+
+
+def parse_stored(body: Mapping[str, Any]) -> ProductionService:
+    """As `parse`, for what the API server has stored: fields that this version does not know are left out and named.
+
+    The CRD has let them in, so they are of a newer release: after a downgrade the service goes on without them.
+    """
+    spec, unknown = copy.deepcopy(body.get("spec") or {}), list[str]()
+    while True:
+        try:
+            service = parse({**body, "spec": spec})
+        except InvalidSpec as error:
+            found = _unknown(error.__cause__)
+            if not found:
+                raise
+            for location in found:
+                _remove(spec, location)
+                unknown.append(f"spec{_path(location)}")
+        else:
+            return service.model_copy(update={"unknown": tuple(unknown)})
+
+
+def _unknown(error: BaseException | None) -> list[tuple[int | str, ...]]:
+    """Where there are unknown fields."""
+    faults = error.errors() if isinstance(error, ValidationError) and error.title == Spec.__name__ else []
+    return [fault["loc"] for fault in faults if fault["type"] == "extra_forbidden"]
+
+
+def _remove(node: Any, location: tuple[int | str, ...]) -> None:
+    for part in location[:-1]:
+        node = node[part]
+    del node[location[-1]]
 
 
 def _read(model: type[ModelT], field: str, body: Mapping[str, Any]) -> ModelT:

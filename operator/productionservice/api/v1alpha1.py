@@ -298,3 +298,5 @@ class ProductionService(BaseModel):
 
     metadata: Metadata
     spec: Spec
+    unknown: tuple[str, ...] = ()
+    """Paths of fields that the stored object has and this version does not know: of a newer release."""

@@ -43,6 +43,8 @@ class Caches:
         }
         self.pods: Store[PodState] = Store(_pod_state, child_groups)
         self.contents: dict[str, Store[Contents]] = {kind: Store(Contents.of) for kind in SOURCES}
+        self.unpacked = 0
+        """How often the content of an object did not have to be kept any longer."""
         self._unserved: dict[tuple[str, str | None], Unserved] = {}
         self._sources: dict[Key, tuple[Source, ...]] = {}
         self._referring: dict[tuple[str, Name], set[Key]] = {}
@@ -139,8 +141,8 @@ class Caches:
             if change.action is Action.UNCHANGED and change.manifest and live and live.packed is not None:
                 self._verify(store, name, live, applied_digest(change.manifest))
 
-    @staticmethod
-    def _verify(store: Store[Live], name: Name, live: Live, digest: str) -> Live:
+    def _verify(self, store: Store[Live], name: Name, live: Live, digest: str) -> Live:
+        self.unpacked += 1
         verified = live.verify(digest)
         store.amend(name, lambda _: verified)
         return verified

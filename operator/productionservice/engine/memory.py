@@ -44,13 +44,13 @@ def trim() -> None:
         ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
-async def trim_after_lists(lists: Callable[[], float]) -> None:
-    """Trim once after each burst of lists; `lists` counts them. Never returns."""
+async def trim_after_bursts(freed: Callable[[], float]) -> None:
+    """Trim once after each burst of what frees memory; `freed` counts it. Never returns."""
     trimmed = 0.0
-    before = lists()
+    before = freed()
     while True:
         await asyncio.sleep(CHECK_SECONDS)
-        now = lists()
+        now = freed()
         if now == before and now != trimmed:
             trim()
             trimmed = now

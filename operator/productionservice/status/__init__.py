@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from productionservice.api.v1alpha1 import ProductionService
+from productionservice.api.v1alpha1 import Problem, ProductionService
 from productionservice.availability import problems
 from productionservice.children.references import Missing
 from productionservice.contract import service_url
@@ -71,7 +71,10 @@ def compute_status(
         "replicas": _counts(given.deployment),
         "effective": _effective(effective),
         "children": _children(applied),
-        "problems": [problem.model_dump(by_alias=True) for problem in problems(service.spec, effective)],
+        "problems": [
+            problem.model_dump(by_alias=True)
+            for problem in (*_of_a_newer_release(service), *problems(service.spec, effective))
+        ],
     }
 
 
@@ -90,6 +93,16 @@ def invalid_status(
             now=now,
         ),
     }
+
+
+def _of_a_newer_release(service: ProductionService) -> list[Problem]:
+    return [
+        Problem(
+            field=path,
+            message="this version of the operator does not know it: upgrade the operator, or remove it",
+        )
+        for path in service.unknown
+    ]
 
 
 def _deployment(service: ProductionService, applied: Applied) -> DeploymentState | None:
