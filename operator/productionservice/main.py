@@ -123,6 +123,8 @@ class Operator:
         if self._config.leader_election:
             self._client.fence = self._elector.fence
             self._leader = self._run(self._elector.run(), "leader")
+        else:
+            metrics.LEADER.labels(self._config.lease_name).set(1)  # alone, and at work
 
     def _names(self, caches: Caches) -> list[Reflector[None]]:
         """Reflectors of the names of all services, beside kopf's stream."""
@@ -287,6 +289,9 @@ def main(arguments: list[str] | None = None) -> int:
     except CannotListen as error:
         print(f"error: {error}: set {PREFIX}{error.setting} to a free port", file=sys.stderr)  # noqa: T201 - as above
         return EXIT_USAGE
+    except Exception:
+        log.exception("the operator has ended")
+        return EXIT_FAILED
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import structlog
+from structlog.contextvars import bind_contextvars
 
 from productionservice import labels
 from productionservice.api import ProductionService, parse_stored
@@ -81,6 +82,7 @@ class Reconciler:
         seen = self._caches.snapshot(key, parent.uid)
         if self._settled.get(key) == seen:
             return None
+        bind_contextvars(generation=parent.generation)
         body = parent.body
         try:
             wish = self._read(body, parent)
@@ -130,7 +132,7 @@ class Reconciler:
             pods=self._caches.pods_of((service.metadata.namespace, service.metadata.name)),
             missing=wish.missing, pause=wish.pause,
         )  # fmt: skip
-        log_changes(applied, service.metadata.generation)
+        log_changes(applied)
         wrote = await self._write_status(body, after)
         self._tell(notes(body, applied, before, after))
         return applied, wrote or bool(plan.writes)
@@ -213,7 +215,7 @@ def next_look(applied: Applied) -> float | None:
     return min((*waiting, *permanent), default=None)
 
 
-def log_changes(applied: Applied, generation: int) -> None:
+def log_changes(applied: Applied) -> None:
     """One line for what was written, one a failure; nothing for a pass without any."""
     for result in applied.results:
         # Of a kind that is not served the reflector has said so, once.
@@ -225,4 +227,4 @@ def log_changes(applied: Applied, generation: int) -> None:
     ]
     if made:
         changes = [f"{change.action.value} {change.ref} ({change.cause})" for change in made]
-        log.info("children changed", changes=changes, generation=generation)
+        log.info("children changed", changes=changes)

@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import signal
 import urllib.error
+import uuid
+from collections.abc import Iterator
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from e2e.cluster.providers import Cluster
 from e2e.eventually import eventually
+from tests.api.operator_process import OperatorProcess
 from tests.api.team import Team
 
 pytestmark = pytest.mark.api
@@ -40,6 +44,20 @@ Not among them: controller_runtime_reconcile_timeouts_total and webhook_panics_t
 rest_client_rate_limiter_duration_seconds (our limiter: productionservice_write_limiter_wait_seconds_total), go_*.
 Those of the webhook are there where it is served (tests/operator/admission/test_server.py).
 """
+
+
+@pytest.fixture(scope="module")
+def operator(
+    api_cluster: Cluster, every_kind: None, tmp_path_factory: pytest.TempPathFactory  # noqa: ARG001 - for its effect
+) -> Iterator[OperatorProcess]:  # fmt: skip
+    """One operator for this module, which says everything."""
+    folder = tmp_path_factory.mktemp("operator")
+    process = OperatorProcess(api_cluster, f"system-{uuid.uuid4().hex[:8]}", folder, {"LOG_LEVEL": "debug"})
+    process.install()
+    process.start()
+    yield process
+    process.kill()
+    api_cluster.kubectl("delete", "namespace", process.home, "--wait=false")
 
 
 def scraped(team: Team) -> dict[str, list[tuple[dict[str, str], float]]]:
@@ -101,15 +119,42 @@ def test_services_are_counted_by_what_they_say(team: Team) -> None:
     eventually(counted, timeout=30)
 
 
-def test_the_lines_of_a_pass_have_its_id_and_the_service(team: Team) -> None:
-    team.apply()
+def test_the_lines_of_a_pass_say_which_and_how_it_ended_and_no_secret(team: Team) -> None:
+    team.kubectl("create", "secret", "generic", "db", "--from-literal=password=do-not-log-me")
+    secret = {"name": "PASSWORD", "valueFrom": {"secretKeyRef": {"name": "db", "key": "password"}}}
+    team.apply(env=[secret])
     team.converged()
-    lines = [json.loads(line) for line in team.operator.log.read_text().splitlines()]
-    made = [line for line in lines if line.get("namespace") == team.namespace]
+    team.apply(env=[secret], port=8080)
+    team.converged()
+    text = team.operator.log.read_text()
+    lines = [line for line in map(json.loads, text.splitlines()) if line.get("namespace") == team.namespace]
+    passes: dict[str, list[dict[str, object]]] = {}
+    for line in lines:
+        assert {"reconcile_id", "name", "trigger", "level", "logger", "timestamp"} <= line.keys(), line
+        passes.setdefault(line["reconcile_id"], []).append(line)
 
-    assert {"children changed"} <= {line["event"] for line in made}
-    for line in made:
-        assert {"reconcile_id", "name", "trigger", "level", "timestamp"} <= line.keys(), line
+    assert "do-not-log-me" not in text
+    assert "ZG8tbm90LWxvZy1tZ" not in text, "in base64"
+    for each in passes.values():
+        assert [line["event"] for line in each].count("the pass has ended") == 1
+        assert each[-1].keys() >= {"outcome", "duration"}
+        assert len({(line["name"], line["trigger"]) for line in each}) == 1
+    made = [line for line in lines if line["event"] == "children changed"]
+    assert {line["generation"] for line in made} == {1, 2}
+
+
+def test_figures_are_there_at_0_before_anything_happens(team: Team) -> None:
+    """Prometheus sees no increase in a series that begins at 5."""
+    found = scraped(team)
+
+    for name in ("changes_total", "drift_corrections_total", "informer_lists_total", "stream_missed_total",
+                 "events_dropped_total"):  # fmt: skip
+        assert found[f"productionservice_{name}"], name
+    kinds = {labels["kind"] for labels, _ in found["productionservice_drift_corrections_total"]}
+    assert kinds >= {"Deployment", "Service", "ServiceMonitor"}
+    assert {(labels["kind"], labels["action"]) for labels, _ in found["productionservice_changes_total"]} == {
+        (kind, action) for kind in kinds for action in ("created", "configured", "deleted")
+    }
 
 
 def test_an_operator_that_does_not_get_to_anything_does_not_answer_its_probes(team: Team) -> None:

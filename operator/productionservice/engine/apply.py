@@ -14,10 +14,15 @@ from productionservice.engine.client import Client
 from productionservice.engine.mend import replace_lists
 from productionservice.errors import OperatorError, Rejected
 from productionservice.live import Live, applied_digest
-from productionservice.plan import Action, Applied, Change, Plan, Result
+from productionservice.plan import WRITES, Action, Applied, Change, Plan, Result
 
 Resolve = Callable[[Change, Live], Change]
 """What to do with an object that turned up where one was to be created: the plan's own answer for it."""
+
+for _kind in RESOURCES:  # there, at 0, before the first change: an increase from nothing would go unseen
+    metrics.DRIFT.labels(_kind)
+    for _action in sorted(WRITES):
+        metrics.CHANGES.labels(_action.value, _kind)
 
 
 async def apply_plan(

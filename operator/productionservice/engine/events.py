@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import structlog
+from structlog.contextvars import bound_contextvars, get_contextvars
 
 from productionservice import labels, metrics
 from productionservice.engine.answers import NotFound
@@ -65,7 +66,7 @@ class Recorder:
         self, client: EventClient, component: str, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._client, self._component, self._clock = client, component, clock
-        self._queue: asyncio.Queue[Note] = asyncio.Queue(QUEUE_LIMIT)
+        self._queue: asyncio.Queue[tuple[Note, dict[str, Any]]] = asyncio.Queue(QUEUE_LIMIT)
         self._posted: OrderedDict[Note, _Posted] = OrderedDict()
         self._tokens: OrderedDict[tuple[tuple[str, str], ...], tuple[float, float]] = OrderedDict()
 
@@ -74,17 +75,18 @@ class Recorder:
         if self._queue.full() or not self._allowed(note):
             metrics.EVENTS_DROPPED.inc()
             return
-        self._queue.put_nowait(note)
+        self._queue.put_nowait((note, get_contextvars()))  # lines about it are lines of its pass
 
     async def run(self) -> None:
         """Never returns; only cancelling ends it."""
         while True:
-            note = await self._queue.get()
+            note, context = await self._queue.get()
             try:
                 await self._post(note)
             except OperatorError as error:
                 metrics.EVENTS_DROPPED.inc()
-                log.info("an event was not posted", error=str(error))
+                with bound_contextvars(**context):
+                    log.info("an event was not posted", reason=note.reason, error=str(error))
 
     async def _post(self, note: Note) -> None:
         namespace, now = dict(note.about)["namespace"], _now()

@@ -44,7 +44,7 @@ class Work:
     trigger: str
     """What put it into the queue first, for the logs."""
     waited: float
-    """Seconds between due and handed out."""
+    """Seconds between due, or `WorkQueue.begin`, and handed out."""
 
 
 @dataclass
@@ -68,10 +68,21 @@ class WorkQueue:
         self._processing: dict[Key, float] = {}  # since when
         self._failures: dict[Key, int] = {}
         self._popped = 0
+        self._began: float | None = None
 
     def __len__(self) -> int:
         """Keys that are due."""
         return sum(len(lane) for lane in self._ready)
+
+    def due(self) -> int:
+        """Keys that are due now, those that have become so meanwhile included."""
+        self._promote()
+        return len(self)
+
+    def begin(self) -> None:
+        """Somebody takes keys from now on. On a standby they have been due for hours, and nobody has waited."""
+        if self._began is None:
+            self._began = self._clock()
 
     def add(self, key: Key, lane: Lane = Lane.EDIT, *, delay: float = 0.0, trigger: str = "") -> None:
         """Look at `key` in `delay` seconds. Added twice, the sooner time and the more urgent lane count."""
@@ -100,7 +111,8 @@ class WorkQueue:
         item = self._items.pop(key)
         now = self._clock()
         self._processing[key] = now
-        return Work(key, lane, item.trigger, max(0.0, now - item.due))
+        since = item.due if self._began is None else max(item.due, self._began)
+        return Work(key, lane, item.trigger, max(0.0, now - since))
 
     def done(self, key: Key) -> float:
         """The worker has finished with `key`. Returns how long it had it, in seconds."""
@@ -186,8 +198,13 @@ class AsyncQueue:
         metrics.QUEUE_WORK.observe(self._queue.done(key))
         self._notify()
 
+    def begin(self) -> None:
+        """See WorkQueue.begin."""
+        self._queue.begin()
+
     def measure(self) -> None:
         """Set the gauges that change while nothing happens."""
+        metrics.QUEUE_DEPTH.set(self._queue.due())
         running = self._queue.running()
         metrics.QUEUE_UNFINISHED.set(sum(running))
         metrics.QUEUE_LONGEST.set(max(running, default=0.0))
@@ -196,7 +213,6 @@ class AsyncQueue:
         """Wait for the next key. None once the queue is closed."""
         while not self._closed:
             work = self._queue.pop()
-            metrics.QUEUE_DEPTH.set(len(self._queue))
             if work is not None:
                 metrics.QUEUE_WAIT.observe(work.waited)
                 return work

@@ -47,6 +47,7 @@ class Reflector(Generic[T]):
         """Called when `unserved` has changed."""
         self._namespace, self._selector, self._relist = namespace, selector, relist_seconds
         self.resource = resource
+        metrics.INFORMER_RELISTS.labels(resource.plural)  # there, at 0, before the first list
         self.synced = asyncio.Event()
         """Set once the first list is in the store, or the kind is known not to be served."""
         self.unserved: OperatorError | None = None

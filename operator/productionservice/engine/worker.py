@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Awaitable, Callable
 
 import structlog
-from structlog.contextvars import bound_contextvars
+from structlog.contextvars import bound_contextvars, unbind_contextvars
 
 from productionservice import metrics
 from productionservice.engine.limiter import URGENT
@@ -57,6 +57,7 @@ class Workers:
 
     async def _run(self, gate: Callable[[], Awaitable[object]]) -> None:
         await gate()
+        self._queue.begin()
         task = asyncio.current_task()
         while task is not None and (work := await self._queue.get()) is not None:
             self._busy.add(task)
@@ -77,43 +78,48 @@ class Workers:
             metrics.WORKERS_ACTIVE.labels(metrics.CONTROLLER).track_inprogress(),
         ):  # fmt: skip
             try:
-                await self._one(work)
+                await self._one(work, started)
             finally:
+                unbind_contextvars("generation")  # the pass says it once it has read the service
                 self._queue.done(work.key)
                 metrics.RECONCILE_TIME.labels(metrics.CONTROLLER).observe(time.monotonic() - started)
 
-    async def _one(self, work: Work) -> None:
-        """One pass and its fate."""
+    async def _one(self, work: Work, started: float) -> None:
+        """One pass and its fate: one line at its end, at level debug unless it failed."""
         try:
             again = await self._reconcile(work.key)
         except Waiting as error:
-            self._later(work.key, error.seconds)
+            self._later(work.key, error.seconds, started)
         except Transient as error:
             delay = self._queue.retry(work.key, work.lane, at_least=error.retry_after or 0.0)
-            _count("error")
-            log.warning("the pass failed: it is tried again", seconds=round(delay, 1), error=str(error))
+            said = _ended("error", started, delay)
+            log.warning("the pass failed: it is tried again", error=str(error), **said)
         except Permanent as error:
             self._queue.succeeded(work.key)
-            _count("error")
             metrics.TERMINAL_ERRORS.labels(metrics.CONTROLLER).inc()
-            log.warning("the pass cannot succeed until an object is edited", error=str(error))
+            said = _ended("error", started, None)
+            log.warning("the pass cannot succeed until an object is edited", error=str(error), **said)
         except Exception:
             # One service must never take the operator down; the others go on.
             metrics.RECONCILE_PANICS.labels(metrics.CONTROLLER).inc()
             delay = self._queue.retry(work.key, work.lane)
-            _count("error")
-            log.exception("the pass ended in an unforeseen error: it is tried again", seconds=round(delay, 1))
+            said = _ended("error", started, delay)
+            log.exception("the pass ended in an unforeseen error: it is tried again", **said)
         else:
-            self._later(work.key, again)
+            self._later(work.key, again, started)
 
-    def _later(self, key: Key, seconds: float | None) -> None:
+    def _later(self, key: Key, seconds: float | None, started: float) -> None:
         self._queue.succeeded(key)
-        _count("success" if seconds is None else "requeue_after")
+        said = _ended("success" if seconds is None else "requeue_after", started, seconds)
         if seconds is not None:
             self._queue.add(key, Lane.RESYNC, delay=seconds, trigger="look again")
+        log.debug("the pass has ended", **said)
 
 
-def _count(result: str) -> None:
-    metrics.RECONCILES.labels(metrics.CONTROLLER, result).inc()
-    if result == "error":
+def _ended(outcome: str, started: float, again: float | None) -> dict[str, str | float]:
+    """Count a pass by its outcome; what its last line says: seconds it took, and until the next look if one is due."""
+    metrics.RECONCILES.labels(metrics.CONTROLLER, outcome).inc()
+    if outcome == "error":
         metrics.RECONCILE_ERRORS.labels(metrics.CONTROLLER).inc()
+    said: dict[str, str | float] = {"outcome": outcome, "duration": round(time.monotonic() - started, 4)}
+    return said if again is None else {**said, "again_in": round(again, 1)}

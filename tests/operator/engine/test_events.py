@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+import structlog
 
 from productionservice.engine.answers import NotFound
 from productionservice.engine.client import Resource
@@ -140,6 +141,16 @@ async def test_a_server_that_refuses_events_does_no_harm(told: Told) -> None:
 
     await eventually(lambda: len(told.board.posted) == 1)
     assert not told.task.done()
+
+
+async def test_a_line_about_an_event_is_a_line_of_the_pass_that_told_it(told: Told) -> None:
+    told.board.fails.append(Rejected("no", status=403))
+    with structlog.testing.capture_logs([structlog.contextvars.merge_contextvars]) as lines:
+        with structlog.contextvars.bound_contextvars(reconcile_id="abc"):
+            told.recorder.tell(note())
+        await eventually(lambda: len(lines) == 1)
+
+    assert (lines[0]["reconcile_id"], lines[0]["reason"]) == ("abc", "Ready")
 
 
 def test_a_long_message_is_cut_to_what_the_server_takes() -> None:

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client import REGISTRY
 
 from productionservice.engine.queue import RETRY_MOST, AsyncQueue, Key, Lane, WorkQueue
+from productionservice.metrics import CONTROLLER
 
 
 @dataclass
@@ -193,6 +195,44 @@ async def test_every_waiting_worker_gets_its_share() -> None:
 
     works = await asyncio.wait_for(asyncio.gather(*waiting), 5)
     assert {work.key[1] for work in works if work} == {"a", "b", "c"}
+
+
+def test_a_wait_begins_when_somebody_takes_keys() -> None:
+    """A standby has had its keys for hours when it becomes the leader: that is no wait of anybody."""
+    given_ = Setup()
+    given_.queue.add(key("a"))
+    given_.clock.now = 7200
+    given_.queue.begin()
+    given_.clock.now = 7203
+    work = given_.queue.pop()
+    assert work is not None
+    assert work.waited == 3
+
+    given_.queue.add(key("b"), delay=10)
+    given_.clock.now = 7214
+    given_.queue.begin()
+    work = given_.queue.pop()
+    assert work is not None
+    assert work.waited == 1
+
+
+def test_keys_that_have_become_due_count_though_nobody_takes_any() -> None:
+    given_ = Setup()
+    given_.queue.add(key("a"))
+    given_.queue.add(key("b"), delay=10)
+    assert given_.queue.due() == 1
+
+    given_.clock.now = 10
+    assert given_.queue.due() == 2
+
+
+async def test_the_depth_is_measured_when_it_is_asked_for() -> None:
+    queue = AsyncQueue()
+    for name in ("a", "b"):
+        queue.add(key(name))
+    queue.measure()
+
+    assert REGISTRY.get_sample_value("workqueue_depth", {"name": CONTROLLER, "controller": CONTROLLER}) == 2
 
 
 def test_how_long_keys_are_worked_on_is_known_while_they_are_and_afterwards() -> None:

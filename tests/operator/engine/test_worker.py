@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+import structlog
 
 from productionservice.engine.queue import AsyncQueue, Key, WorkQueue
 from productionservice.engine.worker import Workers
@@ -77,6 +78,57 @@ async def test_the_outcome_decides_when_to_look_again(
     due = await shift.after(outcome)
 
     assert due == (None if seconds is None else pytest.approx(seconds, abs=0.3))
+
+
+@pytest.mark.parametrize(
+    ("outcome", "said"),
+    [
+        (None, ("the pass has ended", "debug", "success", None)),
+        (30.0, ("the pass has ended", "debug", "requeue_after", 30)),
+        (Waiting("for a friend", seconds=12), ("the pass has ended", "debug", "requeue_after", 12)),
+        (Transient("busy"), ("the pass failed: it is tried again", "warning", "error", 0.5)),
+        (
+            Rejected("no", status=422),
+            ("the pass cannot succeed until an object is edited", "warning", "error", None),
+        ),
+        (
+            RuntimeError("a bug"),
+            ("the pass ended in an unforeseen error: it is tried again", "error", "error", 0.5),
+        ),
+    ],
+)
+async def test_the_last_line_of_a_pass_says_how_it_ended(
+    shift: Shift, outcome: float | Exception | None, said: tuple[str, str, str, float | None]
+) -> None:
+    with structlog.testing.capture_logs([structlog.contextvars.merge_contextvars]) as lines:
+        await shift.after(outcome)
+    (line,) = lines
+
+    assert (line["event"], line["log_level"], line["outcome"], line.get("again_in")) == said
+    assert (line["namespace"], line["name"]) == A
+    assert line["duration"] >= 0
+    assert {"reconcile_id", "trigger"} <= line.keys()
+    if isinstance(outcome, Transient | Rejected):
+        assert line["error"] == str(outcome)
+
+
+async def test_what_one_pass_says_of_its_service_is_not_said_of_the_next() -> None:
+    async def reconcile(key: Key) -> None:
+        if key == A:
+            structlog.contextvars.bind_contextvars(generation=7)
+
+    queue, gate = AsyncQueue(), asyncio.Event()
+    alone = Workers(queue, reconcile, 1)
+    alone.start(gate.wait)
+    with structlog.testing.capture_logs([structlog.contextvars.merge_contextvars]) as lines:
+        gate.set()
+        queue.add(A)
+        queue.add(("shop", "b"))
+        await eventually(lambda: len(lines) == 2)
+        await alone.drain(0)
+
+    assert [line.get("generation") for line in lines] == [7, None]
+    assert len({line["reconcile_id"] for line in lines}) == 2
 
 
 async def test_nothing_runs_before_the_gate_opens(shift: Shift) -> None:
