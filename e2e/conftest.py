@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
 
 import pytest
 
 from e2e.cluster.providers import Cluster
 from e2e.install import install_operator, load_images
-from e2e.services import Services
+from e2e.services import Services, new_namespace
 
 pytest_plugins = ["e2e.addons.fixtures", "e2e.cluster.fixtures"]
 
@@ -25,8 +24,5 @@ def operator(node_cluster: Cluster) -> Cluster:
 @pytest.fixture
 def shop(operator: Cluster) -> Iterator[Services]:
     """A namespace of its own, with Pod Security restricted enforced."""
-    name = f"shop-{uuid.uuid4().hex[:8]}"
-    operator.kubectl("create", "namespace", name)
-    operator.kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
-    yield Services(operator, name)
-    operator.kubectl("delete", "namespace", name, "--wait=false")
+    with new_namespace(operator) as made:
+        yield made

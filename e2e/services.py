@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +14,16 @@ from e2e.eventually import eventually
 from e2e.install import SERVICE_IMAGE, TAG
 
 Json = dict[str, Any]
+
+
+@contextmanager
+def new_namespace(cluster: Cluster) -> Iterator[Services]:
+    """A namespace for a scenario, with Pod Security restricted enforced."""
+    name = f"shop-{uuid.uuid4().hex[:8]}"
+    cluster.kubectl("create", "namespace", name)
+    cluster.kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
+    yield Services(cluster, name)
+    cluster.kubectl("delete", "namespace", name, "--wait=false")
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,7 +12,7 @@ import pytest
 from e2e.cluster.providers import Cluster
 from e2e.eventually import eventually
 from e2e.install import install_operator, load_images
-from e2e.services import Json, Services
+from e2e.services import Json, Services, new_namespace
 from e2e.test_disruption import evict
 from e2e.traffic import CALLER, traffic
 
@@ -38,14 +37,10 @@ def zones(nodes_cluster: Cluster) -> Cluster:
 @pytest.fixture
 def spread(zones: Cluster) -> Iterator[Services]:
     """The catalogue with a pod in each zone, in a namespace of its own."""
-    name = f"shop-{uuid.uuid4().hex[:8]}"
-    zones.kubectl("create", "namespace", name)
-    zones.kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
-    shop = Services(zones, name)
-    shop.apply(**SPREAD)
-    shop.wait_ready()
-    yield shop
-    zones.kubectl("delete", "namespace", name, "--wait=false")
+    with new_namespace(zones) as shop:
+        shop.apply(**SPREAD)
+        shop.wait_ready()
+        yield shop
 
 
 def nodes(cluster: Cluster) -> dict[str, Json]:
