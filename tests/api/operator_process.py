@@ -117,13 +117,17 @@ class OperatorProcess:
             )
         assert self.get("/readyz")[0] == 200
 
-    def get(self, path: str) -> tuple[int, str]:
-        """Status and body of its HTTP port."""
+    @property
+    def address(self) -> str:
+        """Host and port of health and metrics, as its log tells."""
         addresses = [json.loads(line) for line in self.log.read_text().splitlines() if '"addresses"' in line]
         assert addresses, "it does not listen yet"
-        port = addresses[-1]["addresses"][0].rpartition(", ")[2].rstrip(")")
+        return f"127.0.0.1:{addresses[-1]['addresses'][0].rpartition(', ')[2].rstrip(')')}"
+
+    def get(self, path: str) -> tuple[int, str]:
+        """Status and body of its HTTP port."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://{self.address}{path}", timeout=5) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()

@@ -65,9 +65,21 @@ MISSED, DRIFT = f"productionservice_stream_missed_total{{{POD}}}", "productionse
 LEADS = [f'leader_election_master_status{{{pod},name="productionservice-operator"}}' for pod in BOTH]
 LONGEST = f'workqueue_longest_running_processor_seconds{{{POD},name="productionservice"}}'
 
+DONE = "workqueue_work_duration_seconds_count"
+STALLED = {f"workqueue_depth{{{POD}}}": "3x90", LEADS[0]: "1x90", f"{DONE}{{{POD}}}": "7x90"}
+AT_WORK = {
+    f"workqueue_depth{{{POD}}}": "3x90", LEADS[0]: "1x90", f"{DONE}{{{POD}}}": "0+1x90",
+    f"workqueue_depth{{{BOTH[1]}}}": "500x90", LEADS[1]: "0x90", f"{DONE}{{{BOTH[1]}}}": "0x90",
+}  # fmt: skip
+"""Beside a standby, whose keys wait for it to lead."""
+STARTED = f"process_start_time_seconds{{{POD}}}"
+
 CASES: dict[str, tuple[dict[str, str], dict[str, str]]] = {
     "Down": ({f"up{{{POD}}}": "1 0x90"}, {f"up{{{BOTH[0]}}}": "0x90", f"up{{{BOTH[1]}}}": "1x90"}),
     "NoLeader": (dict.fromkeys(LEADS, "0x90"), {LEADS[0]: "0x90", LEADS[1]: "1x90"}),
+    "Stalled": (STALLED, AT_WORK),
+    "ReplicaMissing": ({f"up{{{POD}}}": "1x90"}, {f"up{{{pod}}}": "1x90" for pod in BOTH}),
+    "Restarts": ({STARTED: "1x50 2x9 3x9 4x20"}, {STARTED: "1x50 2x9 3x30"}),
     "WatchDead": ({AGE: "60+60x90"}, {AGE: "70x90"}),
     "StreamMissed": ({MISSED: "0x50 1+1x40"}, {MISSED: "7x90"}),
     "Errors": ({PASSES: "0+60x90", FAILED: "0+20x90"}, {PASSES: "0+60x90", FAILED: "0+2x90"}),

@@ -58,7 +58,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- define "operator.alerts" -}}
 {{- $job := printf "%s-metrics" (include "operator.fullname" .) -}}
 {{- $selector := printf "job=\"%s\",namespace=\"%s\"" $job .Release.Namespace -}}
-{{- $rules := .Files.Get "files/alerts.yaml" | replace "@SELECTOR@" $selector | fromYaml -}}
+{{- $rules := .Files.Get "files/alerts.yaml" | replace "@SELECTOR@" $selector | replace "@REPLICAS@" (.Values.replicas | int | toString) | fromYaml -}}
 {{- $runbooks := .Values.monitoring.alerts.runbooks | trimSuffix "/" -}}
 {{- range $group := $rules.groups -}}
 {{- range $rule := $group.rules -}}
