@@ -81,7 +81,7 @@ class Operator:
         self._stream = StreamCheck(caches.parents, self.resync.relist)
         watched = [*self._reflectors, watch_crds(client, self._reflectors), *self._names(caches)]
         self.health = Health(client, watched, self.resync, self._stream)
-        self.figures = Figures(watched, queue, caches.parents)
+        self.figures = Figures(self.health, watched, queue, caches.parents)
         self._watched = watched
         known = Known(caches, complete=lambda: not self.health.faults())
         self.advise = functools.partial(advise, world=known, zones=config.zones or None)

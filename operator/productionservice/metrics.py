@@ -62,6 +62,7 @@ WRITE_WAIT = Counter(
 )
 WRITE_RATE = Gauge("productionservice_write_limiter_rate", "Writes a second that the limiter allows")
 
+READY = Gauge("productionservice_ready", "1 while /readyz answers 200, on the leader and on a standby")
 LEADER = Gauge("leader_election_master_status", "1 while this replica leads", ["name"])
 
 WEBHOOK_LATENCY = Histogram(

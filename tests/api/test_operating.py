@@ -7,12 +7,14 @@ import signal
 import urllib.error
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from e2e.cluster.providers import Cluster
 from e2e.eventually import eventually
+from productionservice.rbac import cluster_rules
 from tests.api.operator_process import OperatorProcess
 from tests.api.team import Team
 
@@ -155,6 +157,29 @@ def test_figures_are_there_at_0_before_anything_happens(team: Team) -> None:
     assert {(labels["kind"], labels["action"]) for labels, _ in found["productionservice_changes_total"]} == {
         (kind, action) for kind in kinds for action in ("created", "configured", "deleted")
     }
+
+
+def test_an_operator_that_may_not_list_services_is_not_ready_and_says_why(
+    api_cluster: Cluster, every_kind: None, tmp_path: Path  # noqa: ARG001 - for its effect
+) -> None:  # fmt: skip
+    rules = [rule for rule in cluster_rules() if rule["resources"] != ["productionservices"]]
+    process = OperatorProcess(api_cluster, f"system-{uuid.uuid4().hex[:8]}", tmp_path, rules=rules)
+    process.install()
+    process.start(wait=False)
+
+    def waits() -> None:
+        assert process.get("/readyz") == (503, "services: not listed yet\n")
+        assert process.get("/healthz")[0] == 200, "a new process would not help"
+        assert process.metric("productionservice_ready") == 0
+        assert process.metric('leader_election_master_status{name="productionservice-operator"}') == 1
+        events = {line["event"]: line for line in map(json.loads, process.log.read_text().splitlines())}
+        assert "forbidden" in events["services cannot be listed"]["error"]
+
+    try:
+        eventually(waits, timeout=30)
+    finally:
+        process.kill()
+        api_cluster.kubectl("delete", "namespace", process.home, "--wait=false")
 
 
 def test_an_operator_that_does_not_get_to_anything_does_not_answer_its_probes(team: Team) -> None:

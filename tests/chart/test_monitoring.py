@@ -78,6 +78,10 @@ CASES: dict[str, tuple[dict[str, str], dict[str, str]]] = {
     "Down": ({f"up{{{POD}}}": "1 0x90"}, {f"up{{{BOTH[0]}}}": "0x90", f"up{{{BOTH[1]}}}": "1x90"}),
     "NoLeader": (dict.fromkeys(LEADS, "0x90"), {LEADS[0]: "0x90", LEADS[1]: "1x90"}),
     "Stalled": (STALLED, AT_WORK),
+    "NotReady": (
+        {f"productionservice_ready{{{POD}}}": "0x90"},
+        {f"productionservice_ready{{{POD}}}": "0x8 1x80"},
+    ),
     "ReplicaMissing": ({f"up{{{POD}}}": "1x90"}, {f"up{{{pod}}}": "1x90" for pod in BOTH}),
     "Restarts": ({STARTED: "1x50 2x9 3x9 4x20"}, {STARTED: "1x50 2x9 3x30"}),
     "WatchDead": ({AGE: "60+60x90"}, {AGE: "70x90"}),

@@ -58,6 +58,7 @@ class Health:
     ) -> None:  # fmt: skip
         self._client, self._reflectors, self._resync, self._stream = client, reflectors, resync, stream
         self._clock = clock
+        self._was_ready = self._was_stuck = False
         self.stopping = False
 
     def faults(self) -> list[str]:
@@ -90,19 +91,30 @@ class Health:
 
     async def ready(self, _request: web.Request) -> web.Response:
         """503 with the reasons, or 200."""
-        return _answer(self.faults())
+        faults = self.faults()
+        if not faults and not self._was_ready:
+            log.info("ready")
+        elif self._was_ready and faults and not self.stopping:
+            log.warning("not ready any longer", reasons=faults)
+        self._was_ready = not faults
+        return _answer(faults)
 
     async def alive(self, _request: web.Request) -> web.Response:
         """503 with the reasons, or 200. A loop that does not turn gives no answer at all: the probe's time-out."""
-        return _answer(self.stuck())
+        faults = self.stuck()
+        if faults and not self._was_stuck:
+            log.error("a new process is needed: the liveness probe fails from now on", reasons=faults)
+        self._was_stuck = bool(faults)
+        return _answer(faults)
 
 
 class Figures:
     """What /metrics says: figures that change while nothing happens are taken when they are asked for."""
 
     def __init__(
-        self, reflectors: Sequence[Reflector[Any]], queue: AsyncQueue, parents: Store[Parent]
+        self, health: Health, reflectors: Sequence[Reflector[Any]], queue: AsyncQueue, parents: Store[Parent]
     ) -> None:
+        self._health = health
         self._reflectors, self._queue, self._parents = reflectors, queue, parents
         self._seen = {(type_, status.value) for type_ in ORDER for status in ConditionStatus}
 
@@ -112,6 +124,7 @@ class Figures:
         return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     def _measure(self) -> None:
+        metrics.READY.set(not self._health.faults())
         self._queue.measure()
         ages: dict[str, float] = {}
         for reflector in self._reflectors:  # one for each namespace: the most silent one counts

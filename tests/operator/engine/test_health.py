@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import pytest
+import structlog
 from aiohttp.test_utils import make_mocked_request
 
 from productionservice.engine.client import Client, Resource
@@ -77,16 +78,45 @@ def test_a_dead_watch_is_said_and_a_new_process_asked_for_only_where_it_helps(
     assert bool(found.stuck()) is stuck
 
 
+async def test_the_log_says_when_a_probe_begins_to_fail_and_why_and_not_each_time() -> None:
+    state = State()
+    found = health(state)
+    request = make_mocked_request("GET", "/")
+    with structlog.testing.capture_logs() as lines:
+        for age in (0, 0, STUCK_SECONDS + 1, STUCK_SECONDS + 9, 0):
+            state.age = age
+            await found.ready(request)
+            await found.alive(request)
+        found.stopping = True
+        await found.ready(request)
+
+    assert [line["event"] for line in lines] == [
+        "ready",
+        "not ready any longer",
+        "a new process is needed: the liveness probe fails from now on",
+        "ready",
+    ]
+    assert lines[1]["reasons"] == ["pods: the watch has been silent for 601 s"]
+
+
+async def test_a_replica_that_is_not_ready_says_so_in_its_figures() -> None:
+    figures = Figures(health(State(dead_for=1)), [], AsyncQueue(), Store(Parent.of))
+    answer = await figures.metrics(make_mocked_request("GET", "/metrics"))
+
+    assert "productionservice_ready 0.0" in cast("bytes", answer.body).decode()
+
+
 async def test_of_the_watches_of_several_namespaces_the_most_silent_one_is_told() -> None:
     reflectors = [cast("Reflector[Any]", State(age=age)) for age in (3.0, 250.0, 5.0)]
     parents: Store[Parent] = Store(Parent.of)
     for number, status in enumerate(("True", "True", "False")):
         metadata = {"namespace": "shop", "name": f"s{number}", "uid": "u", "resourceVersion": str(number + 1)}
         parents.put({"metadata": metadata, "status": {"conditions": [{"type": "Ready", "status": status}]}})
-    figures = Figures(reflectors, AsyncQueue(), parents)
+    figures = Figures(health(State()), reflectors, AsyncQueue(), parents)
     answer = await figures.metrics(make_mocked_request("GET", "/metrics"))
     text = cast("bytes", answer.body).decode()
 
+    assert "productionservice_ready 1.0" in text
     assert 'productionservice_informer_last_event_age_seconds{resource="pods"} 250.0' in text
     assert 'productionservice_conditions{status="True",type="Ready"} 2.0' in text
     assert 'productionservice_conditions{status="False",type="Ready"} 1.0' in text
