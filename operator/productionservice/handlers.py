@@ -91,7 +91,7 @@ async def startup(settings: kopf.OperatorSettings, memo: Any, **_: Any) -> None:
     memo.take_signals()
     settings.posting.enabled = False
     settings.scanning.disabled = True
-    settings.watching.chunk_size = 500
+    settings.watching.chunk_size = 50  # bodies that wait for their handler are in memory all at once
     settings.queueing.worker_limit, settings.queueing.idle_timeout = 100, 0.1
     settings.networking.request_timeout, settings.networking.connect_timeout = 30, 5
     settings.networking.error_backoffs = (1, 1, 2, 3, 5, 8, 13, 21, 34, 55)
