@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
+from e2e import crds
 from e2e.eventually import eventually
 from e2e.packages import need
 from tests.api.team import Team
@@ -90,6 +91,21 @@ def prometheus(team: Team, tmp_path: Path) -> Iterator[Prometheus]:
     finally:
         server.process.terminate()
         server.process.wait(20)
+
+
+def test_the_real_crds_take_the_charts_monitor_and_rules(team: Team) -> None:
+    crds.install(team.cluster, "prometheus-operator", "servicemonitors", "prometheusrules")
+    parts: Json = {
+        part: {"enabled": True, "labels": {"release": "main"}}
+        for part in ("serviceMonitor", "alerts", "dashboard")
+    }
+    manifests = render({"monitoring": parts})
+    for kind in ("ServiceMonitor", "PrometheusRule"):
+        manifest = only(manifests, kind)
+        manifest["metadata"]["namespace"] = team.namespace
+        team.create(manifest, "--server-side", "--validate=strict")
+    assert team.exists("prometheusrule", NAME)
+    assert team.exists("servicemonitor", NAME)
 
 
 def panels() -> list[Json]:

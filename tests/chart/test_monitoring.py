@@ -104,6 +104,16 @@ CASES: dict[str, tuple[dict[str, str], dict[str, str]]] = {
 """Series that make an alert fire, and series that come near and do not."""
 
 
+ALSO_QUIET: list[tuple[str, str, dict[str, str]]] = [
+    ("Errors", "for one service of three that fails", {PASSES: "0+0.55x90", FAILED: "0+0.25x90"}),
+    ("Stalled", "when nothing is due", {**STALLED, f"workqueue_depth{{{POD}}}": "0x90"}),
+    ("NoLeader", "while the Lease changes hands", {LEADS[0]: "1x78 0x12", LEADS[1]: "0x90"}),
+    ("CertificateEnds", "without a webhook", {ENDS: " ".join(["Inf"] * 90)}),
+    ("WatchDead", "for a kind that comes back", {AGE: "60+60x8 10x80"}),
+]
+"""More that comes near: for whom, why it is fine, and the series."""
+
+
 @cache
 def rules() -> tuple[Json, ...]:
     found: list[Json] = only(render(ALL), "PrometheusRule")["spec"]["groups"][0]["rules"]
@@ -162,18 +172,24 @@ def test_each_alert_has_a_case_and_a_runbook() -> None:
 
 def test_each_alert_fires_when_it_should_and_not_when_it_is_near(tmp_path: Path) -> None:
     file = rule_file(tmp_path, only(render(ALL), "PrometheusRule")["spec"])
-    tests: list[Json] = []
-    for case, (firing, quiet) in CASES.items():
-        count = f'count(ALERTS{{alertname="{alert_of(case)}",alertstate="firing"}})'
-        for series, expected in ((firing, [{"labels": "{}", "value": 1}]), (quiet, [])):
-            tests.append(
+    suites = [(case, "fires", firing) for case, (firing, _) in CASES.items()]
+    suites += [(case, "stays quiet", quiet) for case, (_, quiet) in CASES.items()]
+    suites += [(case, f"stays quiet {why}", quiet) for case, why, quiet in ALSO_QUIET]
+    tests: list[Json] = [
+        {
+            "name": f"{case} {does}",
+            "interval": "1m",
+            "input_series": [{"series": name, "values": values} for name, values in series.items()],
+            "promql_expr_test": [
                 {
-                    "name": f"{case} {'fires' if expected else 'stays quiet'}",
-                    "interval": "1m",
-                    "input_series": [{"series": name, "values": values} for name, values in series.items()],
-                    "promql_expr_test": [{"expr": count, "eval_time": "80m", "exp_samples": expected}],
+                    "expr": f'count(ALERTS{{alertname="{alert_of(case)}",alertstate="firing"}})',
+                    "eval_time": "80m",
+                    "exp_samples": [{"labels": "{}", "value": 1}] if does == "fires" else [],
                 }
-            )
+            ],
+        }
+        for case, does, series in suites
+    ]
     suite = tmp_path / "tests.yaml"
     suite.write_text(yaml.safe_dump({"rule_files": [str(file)], "evaluation_interval": "1m", "tests": tests}))
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import orjson
 import structlog
@@ -60,12 +60,18 @@ class Webhook:
         return web.Response(status=status, body=body, content_type="application/json")
 
     def _answer(self, content: bytes) -> tuple[int, bytes]:
+        review: Any = None
         try:
-            return 200, orjson.dumps(answer(orjson.loads(content), self._advise))
+            review = orjson.loads(content)
+            return 200, orjson.dumps(answer(review, self._advise))
         except (orjson.JSONDecodeError, BadReview) as error:
             return 400, orjson.dumps({"error": str(error)})
         except Exception:
-            log.exception("a review failed: the object was let through without advice")
+            request = review["request"]  # or it would have been a BadReview
+            log.exception(
+                "a review failed: the object was let through without advice",
+                namespace=request.get("namespace"), name=request.get("name"), review=request["uid"],
+            )  # fmt: skip
             return 500, orjson.dumps({"error": "see the operator's log"})
 
 

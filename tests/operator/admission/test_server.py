@@ -12,6 +12,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+import structlog
 from prometheus_client import REGISTRY
 
 from e2e.cluster.certificates import Authority
@@ -124,8 +125,10 @@ async def test_a_fault_of_ours_is_a_500_and_the_next_review_is_answered(mounted:
         return []
 
     async with serving(mounted.folder, advise) as url:
-        assert (await post(url))[0] == 500
+        with structlog.testing.capture_logs() as lines:
+            assert (await post(url))[0] == 500
         assert (await post(url))[0] == 200
+    assert [(line["log_level"], line["review"]) for line in lines] == [("error", "7")], "which one it was"
 
 
 async def test_certificates_change_under_load_without_a_failed_request(
