@@ -16,12 +16,12 @@ from prometheus_client import REGISTRY
 
 from e2e.packages import need
 from productionservice import metrics
-from tests.chart.rendering import CHART, NAMESPACE, Json, of_kind, only, render
+from tests.chart.rendering import CHART, NAMESPACE, ROOT, Json, of_kind, only, render
 
 pytestmark = pytest.mark.api  # needs Helm, which is built with the cluster's other tools
 
 ALL: Json = {"monitoring": {part: {"enabled": True} for part in ("serviceMonitor", "alerts", "dashboard")}}
-RUNBOOK = Path(__file__).parents[2] / "docs" / "runbooks" / "operator.md"
+RUNBOOK = ROOT / "docs" / "runbooks" / "operator.md"
 US = f'job="productionservice-operator-metrics",namespace="{NAMESPACE}"'
 POD = f'{US},pod="operator-1"'
 BOTH = (POD, f'{US},pod="operator-2"')
@@ -126,11 +126,12 @@ def alert_of(case: str) -> str:
     return found
 
 
-def promtool(*arguments: str) -> str:
+def promtool(*arguments: str, fails: bool = False) -> str:
+    """Its output. With `fails` it must find something wrong."""
     need({"promtool": "prometheus"})
     finished = subprocess.run(["promtool", *arguments], capture_output=True, text=True, check=False)
-    assert finished.returncode == 0, finished.stdout + finished.stderr
-    return finished.stdout
+    assert bool(finished.returncode) is fails, finished.stdout + finished.stderr
+    return finished.stdout + finished.stderr
 
 
 def rule_file(folder: Path, groups: object) -> Path:
@@ -196,6 +197,26 @@ def test_each_alert_fires_when_it_should_and_not_when_it_is_near(tmp_path: Path)
     assert "SUCCESS" in promtool("test", "rules", str(suite))
 
 
+def test_what_alerts_say_is_filled_in(tmp_path: Path) -> None:
+    """Prometheus' tool shows the text of an alert only where it differs from what was expected: nothing is."""
+    file = rule_file(tmp_path, only(render(ALL), "PrometheusRule")["spec"])
+    tests: list[Json] = [
+        {
+            "interval": "1m",
+            "input_series": [{"series": name, "values": values} for name, values in firing.items()],
+            "alert_rule_test": [{"eval_time": "80m", "alertname": alert_of(case), "exp_alerts": []}],
+        }
+        for case, (firing, _) in CASES.items()
+    ]
+    suite = tmp_path / "texts.yaml"
+    suite.write_text(yaml.safe_dump({"rule_files": [str(file)], "evaluation_interval": "1m", "tests": tests}))
+    said = re.findall(r'description="([^"]*)"', promtool("test", "rules", str(suite), fails=True))
+
+    assert len(said) == len(CASES)
+    assert [text for text in said if "<" in text or "{{" in text or "NaN" in text] == []
+    assert len([text for text in said if re.search(r"\d", text)]) >= len(CASES) - 3, "with the figure"
+
+
 def test_every_query_of_the_dashboard_is_one(tmp_path: Path) -> None:
     texts = [query.replace("$__rate_interval", "5m") for query in queries(dashboard()["panels"])]
     recorded = [{"record": f"panel:{number}", "expr": text} for number, text in enumerate(texts)]
@@ -212,6 +233,24 @@ def test_alerts_and_dashboard_ask_only_for_what_the_operator_exports() -> None:
 
     assert len(asked) > 20
     assert sorted(asked - exported()) == []
+
+
+def test_documents_name_metrics_and_values_that_exist() -> None:
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    texts = [(ROOT / "docs" / "operating.md").read_text(), RUNBOOK.read_text()]
+    quoted = {word for text in texts for word in re.findall(r"`([^`\n]+)`", text)}
+    named = {word for word in quoted if NAME.fullmatch(word)}
+    paths = {word for word in quoted if re.fullmatch(r"[a-z]\w+(\.\w+)+", word)}
+    histograms = {name.removesuffix("_bucket") for name in exported()}
+
+    assert len(named) > 20
+    assert sorted(named - exported() - histograms) == []
+    assert len(paths) > 5
+    for path in paths:
+        found = values
+        for part in path.split("."):
+            assert part in found, f"no value {path} in values.yaml"
+            found = found[part]
 
 
 def test_s18_every_selector_is_of_this_release() -> None:
