@@ -16,7 +16,7 @@ import kopf
 import structlog
 import uvloop
 
-from productionservice import handlers, logs, metrics
+from productionservice import __version__, handlers, logs, metrics
 from productionservice.admission import server as webhook
 from productionservice.admission.advice import advise
 from productionservice.admission.known import Known
@@ -282,6 +282,10 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201 - before logging is set up, for whoever starts us
         return EXIT_USAGE
     logs.configure(config.log_level)
+    log.info(
+        "starting", version=__version__, identity=config.identity, namespaces=config.namespaces or "all",
+        workers=config.workers,
+    )  # fmt: skip
     memory.keep_small()
     metrics.MEMORY_LIMIT.set(memory.limit())
     try:

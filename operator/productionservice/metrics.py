@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from productionservice import __version__
+
 CONTROLLER = "productionservice"
 """Value of the labels `controller` and `name`: there is one controller and one queue."""
 
@@ -62,6 +64,8 @@ WRITE_WAIT = Counter(
 )
 WRITE_RATE = Gauge("productionservice_write_limiter_rate", "Writes a second that the limiter allows")
 
+BUILD_INFO = Gauge("productionservice_build_info", "1; the label says which version runs", ["version"])
+BUILD_INFO.labels(__version__).set(1)
 READY = Gauge("productionservice_ready", "1 while /readyz answers 200, on the leader and on a standby")
 LEADER = Gauge("leader_election_master_status", "1 while this replica leads", ["name"])
 

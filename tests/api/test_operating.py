@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from e2e.cluster.providers import Cluster
 from e2e.eventually import eventually
+from productionservice import __version__
 from productionservice.rbac import cluster_rules
 from tests.api.operator_process import OperatorProcess
 from tests.api.team import Team
@@ -79,6 +80,7 @@ def test_stock_dashboards_find_their_metrics(team: Team) -> None:
     found = scraped(team)
 
     assert sorted(CONTROLLER_RUNTIME - found.keys()) == []
+    assert found["productionservice_build_info"] == [({"version": __version__}, 1)]
     for name in ("workqueue_depth", "workqueue_adds_total"):
         assert [labels for labels, _ in found[name]] == [
             {"name": "productionservice", "controller": "productionservice"}
