@@ -7,10 +7,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 import structlog
+from prometheus_client import REGISTRY
 
 from productionservice.engine.queue import AsyncQueue, Key, WorkQueue
 from productionservice.engine.worker import Workers
 from productionservice.errors import Rejected, Transient, Waiting
+from productionservice.metrics import CONTROLLER
 from tests.operator.engine.fake_api import eventually
 
 A: Key = ("shop", "a")
@@ -139,6 +141,24 @@ async def test_nothing_runs_before_the_gate_opens(shift: Shift) -> None:
 
     shift.gate.set()
     await eventually(lambda: shift.passes.started == [A])
+
+
+async def test_what_a_standby_has_had_for_hours_is_no_wait_when_it_leads() -> None:
+    def waited() -> float:
+        labels = {"name": CONTROLLER, "controller": CONTROLLER}
+        return REGISTRY.get_sample_value("workqueue_queue_duration_seconds_sum", labels) or 0.0
+
+    now, before, passes, gate = [0.0], waited(), Passes(), asyncio.Event()
+    queue = AsyncQueue(WorkQueue(lambda: now[0]))
+    workers = Workers(queue, passes, 1)
+    workers.start(gate.wait)
+    queue.add(A)
+    now[0] = 7200
+    gate.set()
+    await eventually(lambda: passes.finished == 1)
+    await workers.drain(0)
+
+    assert waited() == before
 
 
 async def test_a_key_is_never_in_two_passes_at_once(shift: Shift) -> None:
