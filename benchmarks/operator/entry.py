@@ -1,4 +1,4 @@
-"""The operator with more children: plain ConfigMaps, so that a service has as many as a full one will have.
+"""The operator with more children: plain PodTemplates, so that a service has as many as a full one will have.
 
 Run as `python -m benchmarks.operator.entry` by the benchmark; the same bodies go to what it is compared with.
 """
@@ -17,22 +17,27 @@ EXTRA = 9
 """With the six kinds of a service without an autoscaler (ServiceMonitor included): 15 children."""
 
 
-def _config_map(index: int) -> children.Builder:
+def _pod_template(index: int) -> children.Builder:
     def build(service: ProductionService, _effective: Effective, _context: BuildContext) -> Manifest:
         lines: dict[str, Any] = {
-            f"key-{line}": f"{service.metadata.name} {line} " + "x" * 60 for line in range(12)
+            f"example/key-{line}": f"{service.metadata.name} {line} " + "x" * 60 for line in range(12)
         }
-        return {"metadata": {"name": f"{service.metadata.name}-extra-{index}"}, "data": lines}
+        container = {"name": "service", "image": "registry.example/shop/catalog:v1.4.2"}
+        template = {"metadata": {"annotations": lines}, "spec": {"containers": [container]}}
+        return {"metadata": {"name": f"{service.metadata.name}-extra-{index}"}, "template": template}
 
     return build
 
 
 def widen() -> None:
-    """Add the ConfigMaps to the operator's children, once. To be called before its other modules are imported."""
-    if any(made.kind == "ConfigMap" for made, _ in children.CHILDREN):
+    """Add the PodTemplates to the operator's children, once. To be called before its other modules are imported.
+
+    A kind that nobody acts on, of a pod's size and defaults, and that the operator watches for nothing else.
+    """
+    if any(made.kind == "PodTemplate" for made, _ in children.CHILDREN):
         return
-    kind = Kind("v1", "ConfigMap", "configmaps")
-    children.CHILDREN = (*children.CHILDREN, *((kind, _config_map(index)) for index in range(EXTRA)))
+    kind = Kind("v1", "PodTemplate", "podtemplates")
+    children.CHILDREN = (*children.CHILDREN, *((kind, _pod_template(index)) for index in range(EXTRA)))
     children.APPLY_ORDER = {made.kind: index for index, (made, _) in enumerate(children.CHILDREN)}
 
 

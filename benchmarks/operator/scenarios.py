@@ -51,7 +51,7 @@ class Bench:
         settings = {"LEADER_ELECTION": "false", "RESYNC_SECONDS": f"{RESYNC:g}"}
         self.operator = BenchOperator(self.cluster, "bench-system", self.folder, settings)
         self.operator.install()
-        # An administrator's rights: the additional ConfigMaps are none of the operator's roles.
+        # An administrator's rights: the additional PodTemplates are none of the operator's roles.
         (self.folder / "kubeconfig").write_text(self.cluster.kubeconfig_path.read_text())
         self.names = [f"svc-{index:05}" for index in range(self.services)]
 

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from e2e.cluster.providers import open_cluster
-from e2e.faults.catalogue import NOT_BUILT, catalogue
+from e2e.faults.catalogue import ELSEWHERE, NOT_BUILT, catalogue
 from e2e.faults.operator import LATE_SECONDS, REQUEST_SECONDS, SILENCE_SECONDS, STREAM_SECONDS
 from e2e.faults.registry import Row
 from e2e.faults.world import world
@@ -127,6 +127,10 @@ def document(outcomes: Sequence[Outcome]) -> str:
         ),
         "",
         "Seconds: the whole scenario, with the start of a new operator (1 to 2 s) and the checks at rest (4 to 6 s).",
+        "",
+        "Shown elsewhere:",
+        "",
+        *(f"- {id_}: {what}" for id_, what in sorted(ELSEWHERE.items())),
         "",
         "Not built yet:",
         "",

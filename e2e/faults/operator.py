@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,10 +40,13 @@ class FaultyOperator(OperatorProcess):
     settings: dict[str, str] = field(default_factory=lambda: dict(SETTINGS))
     wrapper: tuple[str, ...] = ()
     """Program that starts it, such as faketime."""
+    reader: subprocess.Popen[bytes] | None = None
+    """What takes its output, where that goes through a pipe."""
 
     def start(self, *, wait: bool = True) -> None:
         """Start it, and wait until it is ready."""
-        with self.log.open("ab") as output:
+        with self.log.open("ab") as log:
+            output = log if self.reader is None else self.reader.stdin
             self.process = subprocess.Popen(
                 [*self.wrapper, sys.executable, "-c", _IMPATIENT],
                 stdout=output,
@@ -50,6 +55,18 @@ class FaultyOperator(OperatorProcess):
             )
         if wait:
             eventually(self.check_ready, timeout=30)
+
+    @contextlib.contextmanager
+    def through_a_pipe(self) -> Iterator[subprocess.Popen[bytes]]:
+        """From the next start on the output goes through a pipe, as to a container runtime; gives what reads it."""
+        with self.log.open("ab") as log:
+            self.reader = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=log)
+        try:
+            yield self.reader
+        finally:
+            self.reader.kill()
+            self.reader.wait(10)
+            self.reader = None
 
     def freeze(self) -> None:
         """As a machine that does not get to it."""

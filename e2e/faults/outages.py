@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import signal
 import tempfile
 import time
 import urllib.request
@@ -164,6 +166,39 @@ def _calm(world: World, seconds: float) -> None:
         assert time.monotonic() - newest > seconds
 
     eventually(quiet, timeout=RECOVERED)
+
+
+@fault(
+    "F59",
+    "nobody reads the operator's output",
+    "/healthz gives no answer; a new process resumes",
+    LOG_LEVEL="debug",
+)
+def blocked_output(world: World) -> None:
+    """Out of memory is a death as any other (F01); no file is written, so that a full disk is none of its faults."""
+    world.apply()
+    world.converged()
+    world.remember()
+    world.operator.stop()
+    with world.operator.through_a_pipe() as reader:
+        world.operator.start()
+        world.repair()
+        reader.send_signal(signal.SIGSTOP)
+        numbers = itertools.count()
+
+        def hangs() -> bool:
+            world.kubectl("annotate", "psvc", "catalog", f"example/number={next(numbers)}", "--overwrite")
+            try:
+                return world.operator.get("/healthz")[0] != 200
+            except (TimeoutError, OSError):
+                return True
+
+        world.until(hangs, "the pipe is full", timeout=120)
+        world.operator.kill()  # as the kubelet does then
+        reader.send_signal(signal.SIGCONT)
+    world.apply(port=8092)
+    world.operator.start()
+    world.holds()
 
 
 @contextmanager

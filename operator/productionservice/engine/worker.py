@@ -65,6 +65,9 @@ class Workers:
                 await self._pass(work)
             finally:
                 self._busy.discard(task)
+            # A pass that has nothing to write never waits: without this, thousands of them in a row (a new leader's)
+            # would keep the Lease, the probes and the watches waiting until the last one is through.
+            await asyncio.sleep(0)
 
     async def _pass(self, work: Work) -> None:
         """One pass with its logs and metrics."""

@@ -204,3 +204,15 @@ async def test_drain_ends_a_pass_that_takes_too_long(shift: Shift) -> None:
 
     assert shift.passes.finished == 0
     assert all(task.done() for task in shift.workers.tasks)
+
+
+async def test_thousands_of_passes_that_wait_for_nothing_let_others_run_in_between(shift: Shift) -> None:
+    for number in range(1000):
+        shift.queue.add(("shop", f"s{number}"))
+    shift.gate.set()
+    turns = 0
+    while shift.passes.finished < 1000:
+        turns += 1
+        await asyncio.sleep(0)
+
+    assert turns > 100
