@@ -90,6 +90,9 @@ INFORMER_RELISTS = Counter("productionservice_informer_lists", "Complete lists",
 INFORMER_AGE = Gauge(
     "productionservice_informer_last_event_age_seconds", "Silence of the watch", ["resource"]
 )
+INFORMER_FORBIDDEN = Gauge(
+    "productionservice_informer_forbidden", "1 for a kind that the operator may not list", ["resource"]
+)
 CHANGES = Counter("productionservice_changes", "Changes made to children", ["action", "kind"])
 DRIFT = Counter(
     "productionservice_drift_corrections",

@@ -173,6 +173,7 @@ def test_an_operator_that_may_not_list_services_is_not_ready_and_says_why(
         assert process.get("/readyz") == (503, "services: not listed yet\n")
         assert process.get("/healthz")[0] == 200, "a new process would not help"
         assert process.metric("productionservice_ready") == 0
+        assert process.metric('productionservice_informer_forbidden{resource="productionservices"}') == 1
         assert process.metric('leader_election_master_status{name="productionservice-operator"}') == 1
         events = {line["event"]: line for line in map(json.loads, process.log.read_text().splitlines())}
         assert "forbidden" in events["services cannot be listed"]["error"]

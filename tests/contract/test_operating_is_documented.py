@@ -61,7 +61,7 @@ def test_every_alert_is_listed_in_its_own_words() -> None:
         [
             f"[{rule['alert']}](runbooks/operator.md#{rule['alert'].lower()})",
             rule["labels"]["severity"],
-            rule["annotations"]["summary"],
+            re.sub(r"\{\{ \$labels\.(\w+) \}\}", r"*\1*", rule["annotations"]["summary"]),
         ]
         for rule in rules
     ]

@@ -22,6 +22,7 @@ from productionservice.engine.reflector import Reflector
 from productionservice.engine.resync import Resync
 from productionservice.engine.store import Store
 from productionservice.engine.stream import StreamCheck
+from productionservice.errors import Rejected
 from productionservice.status.conditions import ORDER
 
 log = structlog.get_logger(__name__)
@@ -127,11 +128,13 @@ class Figures:
         metrics.READY.set(not self._health.faults())
         self._queue.measure()
         ages: dict[str, float] = {}
+        forbidden = {r.resource.plural for r in self._reflectors if isinstance(r.unserved, Rejected)}
         for reflector in self._reflectors:  # one for each namespace: the most silent one counts
             plural = reflector.resource.plural
             ages[plural] = max(reflector.age, ages.get(plural, 0.0))
         for plural, age in ages.items():
             metrics.INFORMER_AGE.labels(plural).set(age)
+            metrics.INFORMER_FORBIDDEN.labels(plural).set(plural in forbidden)
         counted = Counter(pair for name in self._parents.names() for pair in self._said(name))
         self._seen |= counted.keys()
         for pair in self._seen:

@@ -10,6 +10,7 @@ import pytest
 import structlog
 from aiohttp.test_utils import make_mocked_request
 
+from productionservice.engine.answers import NotFound
 from productionservice.engine.client import Client, Resource
 from productionservice.engine.health import (
     ANSWERS_SECONDS,
@@ -25,6 +26,7 @@ from productionservice.engine.reflector import Reflector
 from productionservice.engine.resync import Resync
 from productionservice.engine.store import Store
 from productionservice.engine.stream import StreamCheck
+from productionservice.errors import OperatorError, Rejected
 
 PODS = Resource("v1", "pods")
 
@@ -37,6 +39,7 @@ class State:
     age: float = 0.0
     dead_for: float = 0.0
     answered: float = 1000.0
+    unserved: OperatorError | None = None
 
     def __post_init__(self) -> None:
         self.synced = asyncio.Event()
@@ -104,6 +107,21 @@ async def test_a_replica_that_is_not_ready_says_so_in_its_figures() -> None:
     answer = await figures.metrics(make_mocked_request("GET", "/metrics"))
 
     assert "productionservice_ready 0.0" in cast("bytes", answer.body).decode()
+
+
+async def test_a_kind_that_is_forbidden_is_told_and_one_that_is_not_installed_is_not() -> None:
+    states = [
+        State(Resource("v1", "pods"), unserved=Rejected("may not list", status=403)),
+        State(Resource("v1", "services")),
+        State(Resource("monitoring.coreos.com/v1", "servicemonitors"), unserved=NotFound("no such kind")),
+    ]
+    reflectors = [cast("Reflector[Any]", state) for state in states]
+    figures = Figures(health(State()), reflectors, AsyncQueue(), Store(Parent.of))
+    answer = await figures.metrics(make_mocked_request("GET", "/metrics"))
+    text = cast("bytes", answer.body).decode()
+
+    for resource, value in (("pods", 1), ("services", 0), ("servicemonitors", 0)):
+        assert f'productionservice_informer_forbidden{{resource="{resource}"}} {value}.0' in text
 
 
 async def test_of_the_watches_of_several_namespaces_the_most_silent_one_is_told() -> None:
