@@ -4,7 +4,7 @@ SHELL := /bin/sh
 PYTHON ?= python3
 RUN = PYTHONPATH=operator:service:. .venv/bin/python
 
-.PHONY: help demo test quick faults bench-operator bench-operator-growth bench-operator-soak bench-service lint generate golden lock clean
+.PHONY: help demo test quick faults scan bench-operator bench-operator-growth bench-operator-soak bench-service lint generate golden lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -20,6 +20,9 @@ quick: .venv ## Lint, types, contracts and unit tests: no cluster, about a minut
 
 faults: .venv ## Every fault between the operator and a real API server; writes docs/faults.md
 	@$(RUN) -m e2e.faults
+
+scan: .venv ## Other people's scanners over every golden rendering; exceptions in e2e/scan/exceptions.yaml
+	@$(RUN) -m e2e.scan
 
 bench-operator: .venv ## The operator's speed and size on a real API server; writes docs/performance.md
 	@$(RUN) -m benchmarks.operator --write
