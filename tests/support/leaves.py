@@ -53,6 +53,7 @@ def replaced(document: Any, path: Path, value: Any) -> Any:
 _OTHER = {
     "environment": "production",
     "image.digest": f"sha256:{'b' * 64}",
+    "availability.maxUnavailable": 1,
     "availability.zones": "Preferred",
     "network.allowFrom[].cidr": "10.30.0.0/16",
     "network.allowTo[].cidr": "192.0.2.11/32",
