@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 PREFIX = "PRODUCTIONSERVICE_OPERATOR_"
-_LISTS = frozenset({"namespaces"})
+_LISTS = frozenset({"dns_ports", "namespaces"})
 _PAIRS = frozenset({"dns_labels", "monitor_labels"})
 _NAME = re.compile(r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
 
@@ -59,6 +59,8 @@ class OperatorConfig(BaseModel):
     """Namespace of the cluster's DNS pods; services may always talk to them."""
     dns_labels: Mapping[str, str] = Field(default_factory=lambda: {"k8s-app": "kube-dns"})
     """Labels of the cluster's DNS pods, as `key=value,key=value`."""
+    dns_ports: Annotated[tuple[Annotated[int, Field(ge=1, le=65535)], ...], Field(min_length=1)] = (53,)
+    """Ports on which the DNS pods themselves listen, separated by commas: policies see them, not the Service's 53."""
     monitoring_namespace: str = "monitoring"
     """Namespace from which Prometheus scrapes."""
     monitor_labels: Mapping[str, str] = Field(default_factory=dict)

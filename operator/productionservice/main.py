@@ -72,6 +72,7 @@ class Operator:
         self._recorder = Recorder(client, config.identity)
         context = BuildContext(
             dns_namespace=config.dns_namespace, dns_labels=dict(config.dns_labels),
+            dns_ports=config.dns_ports,
             monitoring_namespace=config.monitoring_namespace, monitor_labels=dict(config.monitor_labels),
         )  # fmt: skip
         self._workers = Workers(queue, Reconciler(client, caches, self._recorder, context), config.workers)

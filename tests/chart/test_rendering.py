@@ -32,7 +32,7 @@ ODD: Json = {
     "config": {
         "namespaces": ["shop", "web"],
         "logLevel": "debug",
-        "dns": {"namespace": "dns", "labels": {"app": "dns", "tier": "infra"}},
+        "dns": {"namespace": "dns", "ports": [5353], "labels": {"app": "dns", "tier": "infra"}},
         "scraping": {"namespace": "watch", "labels": {"release": "main"}},
     },
     "crd": {"install": False},

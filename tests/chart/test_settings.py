@@ -45,6 +45,7 @@ def test_the_operator_understands_odd_values() -> None:
     assert config.namespaces == ("shop", "web")
     assert config.log_level == "debug"
     assert (config.dns_namespace, dict(config.dns_labels)) == ("dns", {"app": "dns", "tier": "infra"})
+    assert config.dns_ports == (5353,)
     assert (config.monitoring_namespace, dict(config.monitor_labels)) == ("watch", {"release": "main"})
     assert config.zones == 3
 

@@ -18,6 +18,8 @@ class BuildContext:
     """Namespace of the cluster's DNS pods."""
     dns_labels: Mapping[str, str] = field(default_factory=lambda: {"k8s-app": "kube-dns"})
     """Labels of the cluster's DNS pods."""
+    dns_ports: tuple[int, ...] = (53,)
+    """Ports on which the cluster's DNS pods listen."""
     monitoring_namespace: str = "monitoring"
     """Namespace from which metrics are scraped."""
     monitor_labels: Mapping[str, str] = field(default_factory=dict)

@@ -17,8 +17,6 @@ from productionservice.children.pod import TRAFFIC_PORT, metrics_port_name
 from productionservice.effective import NEVER_REACHED, Effective, contains
 from productionservice.names import child_name
 
-DNS_PORT = 53
-
 
 def build_network_policy(
     service: ProductionService, _effective: Effective, context: BuildContext
@@ -66,7 +64,8 @@ def _dns(context: BuildContext) -> dict[str, Any]:
         "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": context.dns_namespace}},
         "podSelector": {"matchLabels": dict(sorted(context.dns_labels.items()))},
     }
-    return {"to": [resolver], "ports": [_port(DNS_PORT, "UDP"), _port(DNS_PORT)]}
+    ports = [_port(port, protocol) for port in context.dns_ports for protocol in ("UDP", "TCP")]
+    return {"to": [resolver], "ports": ports}
 
 
 def _service(name: str) -> dict[str, Any]:

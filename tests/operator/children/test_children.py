@@ -105,7 +105,7 @@ def test_a_mount_of_ones_own_replaces_the_scratch_folder(path: str) -> None:
 
 
 def test_dns_is_where_the_operators_configuration_says() -> None:
-    context = BuildContext(dns_namespace="dns", dns_labels={"app": "resolver"})
+    context = BuildContext(dns_namespace="dns", dns_labels={"app": "resolver"}, dns_ports=(53, 5353))
     policy = next(m for m in rendered(make_service(), context) if m["kind"] == "NetworkPolicy")
 
     assert policy["spec"]["egress"][0]["to"] == [
@@ -114,6 +114,8 @@ def test_dns_is_where_the_operators_configuration_says() -> None:
             "podSelector": {"matchLabels": {"app": "resolver"}},
         }
     ]
+    ports = [(p["port"], p["protocol"]) for p in policy["spec"]["egress"][0]["ports"]]
+    assert ports == [(53, "UDP"), (53, "TCP"), (5353, "UDP"), (5353, "TCP")]
 
 
 def test_the_url_is_the_services() -> None:
