@@ -47,19 +47,17 @@ def parse_stored(body: Mapping[str, Any]) -> ProductionService:
 
     The CRD has let them in, so they are of a newer release: after a downgrade the service goes on without them.
     """
-    spec, unknown = copy.deepcopy(body.get("spec") or {}), list[str]()
-    while True:
-        try:
-            service = parse({**body, "spec": spec})
-        except InvalidSpec as error:
-            found = _unknown(error.__cause__)
-            if not found:
-                raise
-            for location in found:
-                _remove(spec, location)
-                unknown.append(f"spec{_path(location)}")
-        else:
-            return service.model_copy(update={"unknown": tuple(unknown)})
+    try:
+        return parse(body)
+    except InvalidSpec as error:
+        found = _unknown(error.__cause__)
+        if not found:
+            raise
+    known = copy.deepcopy(dict(body))
+    for location in found:
+        _remove(known["spec"], location)
+    unknown = tuple(f"spec{_path(location)}" for location in found)
+    return parse(known).model_copy(update={"unknown": unknown})
 
 
 def _unknown(error: BaseException | None) -> list[tuple[int | str, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from fractions import Fraction
 from itertools import count
@@ -31,6 +32,7 @@ def amount(text: str) -> Fraction:
     return Fraction(number) * _FACTORS[unit]
 
 
+@functools.lru_cache(maxsize=4096)
 def canonical(text: str) -> str:
     """`text` as the API server writes it: no fraction, the largest unit that leaves a whole number.
 

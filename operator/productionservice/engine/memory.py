@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import gc
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -29,11 +30,18 @@ def limit(files: Sequence[Path] = _LIMITS) -> int:
     return 0
 
 
+COLLECT_EVERY = 20_000
+"""New containers between two looks for cycles, instead of 700: lists of a cluster make millions, and hardly a cycle. It
+takes a quarter off the CPU of taking them in (400 to 300 µs for the eight objects of a service)."""
+
+
 def keep_small() -> None:
-    """Let buffers of large answers be returned when they are freed.
+    """Let buffers of large answers be returned when they are freed, and look for cycles less often.
 
     By default glibc learns from the first one to keep such buffers in its heap, for ever.
     """
+    gc.freeze()  # what was imported stays
+    gc.set_threshold(COLLECT_EVERY, 20, 20)
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").mallopt(_MMAP_THRESHOLD, _THRESHOLD_BYTES)
 

@@ -73,7 +73,7 @@ class Store(Generic[T]):
         """Keep something else of an object. Its version stays: nothing has happened to it."""
         entry = self._entries.get(name)
         if entry is not None:
-            self._entries[name] = replace(entry, value=change(entry.value))
+            self._entries[name] = Entry(entry.uid, entry.version, change(entry.value), entry.groups)
 
     def versions(self, group: Group) -> tuple[tuple[Name, int], ...]:
         """Names and versions of the objects of a group, by name."""
