@@ -40,10 +40,16 @@ def latency_plot(times: Mapping[str, Sequence[float]], goals: Mapping[str, float
     for (name, values), color in zip(times.items(), (LINE, "#2e8b57"), strict=False):
         ordered = sorted(values)
         shares = [(index + 1) / len(ordered) * 100 for index in range(len(ordered))]
-        axes.step([value * 1e3 for value in ordered], shares, where="post", color=color, label=name)
+        axes.step(
+            [value * 1e3 for value in ordered],
+            shares,
+            where="post",
+            color=color,
+            label=name.replace("_", " "),
+        )
         axes.axvline(goals[name] * 1e3, linestyle="--", color=color, linewidth=1)
     axes.set_xscale("log")
-    axes.legend(frameon=False, loc="lower right")
+    axes.legend(frameon=False, loc="center right", bbox_to_anchor=(0.82, 0.5))
     _label(axes, "Reactions (dashed: goals for P99)", "ms", "% took at most so long")
     _save(canvas, "operator-latency.svg")
 
@@ -61,7 +67,7 @@ def _label(axes: Axes, title: str, x: str, y: str) -> None:
     axes.set_title(title, loc="left", fontsize=10)
     axes.set_xlabel(x)
     axes.set_ylabel(y)
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, axes.get_ylim()[1] * 1.05)
 
 
 def _save(canvas: Canvas, name: str) -> None:

@@ -66,6 +66,9 @@ class FaultyOperator(OperatorProcess):
         finally:
             self.reader.kill()
             self.reader.wait(10)
+            assert self.reader.stdin is not None
+            with contextlib.suppress(BrokenPipeError):
+                self.reader.stdin.close()
             self.reader = None
 
     def freeze(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import AbstractContextManager
 from types import SimpleNamespace
 from typing import Any
 
@@ -44,6 +45,10 @@ class FakeCluster(Cluster):
 
     def load_docker_image(self, image: str) -> None:
         """Unused."""
+
+    def cut_off(self, node: str) -> AbstractContextManager[None]:
+        """Unused."""
+        raise NotImplementedError(node)
 
     def kubectl(self, *arguments: str, **options: Any) -> str:
         """Note the verb and the names of the objects."""
