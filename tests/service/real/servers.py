@@ -63,6 +63,7 @@ class Server:
     def pause(self) -> None:
         """Let it hang: connections stay open, nothing is answered."""
         self._signal(signal.SIGSTOP)
+        eventually(self._stopped, timeout=10)  # a signal to a process on another processor takes its time
 
     def resume(self) -> None:
         """Let it go on."""
@@ -73,13 +74,21 @@ class Server:
         assert self.process is not None
         self.process.send_signal(signal.SIGHUP)
 
-    def _signal(self, sig: signal.Signals) -> None:
-        """To the process and what it started: PostgreSQL has one process a connection."""
+    def _pids(self) -> list[int]:
+        """The process and what it started: PostgreSQL has one process a connection."""
         assert self.process is not None
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        for pid in (self.process.pid, *map(int, children)):
+        return [self.process.pid, *map(int, children)]
+
+    def _signal(self, sig: signal.Signals) -> None:
+        for pid in self._pids():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, sig)
+
+    def _stopped(self) -> None:
+        for pid in self._pids():
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it ended before
+                assert Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "TZ"
 
     def _answers(self) -> None:
         assert self.process is not None
