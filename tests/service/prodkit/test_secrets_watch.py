@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import ssl
 from pathlib import Path
 
@@ -11,9 +10,9 @@ import pytest
 import structlog
 from prometheus_client import CollectorRegistry, generate_latest
 
+from e2e.cluster.certificates import Authority
 from prodkit.secrets_watch import SecretFile, SecretFileError, SecretWatcher
 from tests.service.processes import eventually
-from tests.service.real.certificates import make_authority
 
 
 class Mount:
@@ -114,17 +113,17 @@ async def test_watching_takes_the_new_value_and_says_so_without_it(mount: Mount)
 
 
 async def test_a_new_certificate_serves_new_connections_and_open_ones_stay(tmp_path: Path) -> None:
-    mount, authority = Mount(tmp_path / "tls"), make_authority("test")
+    mount, authority = Mount(tmp_path / "tls"), Authority("test")
 
     def rotate() -> None:
-        pair = authority.issue(tmp_path / os.urandom(4).hex(), address="127.0.0.1")
-        mount.write(**{name: (pair / name).read_bytes() for name in ("server.crt", "server.key")})
+        pair = authority.server("server", "127.0.0.1")
+        mount.write(**{"server.crt": pair.certificate_pem, "server.key": pair.key_pem})
 
     rotate()
     server_context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     watcher = SecretWatcher()
     watcher.certificate("tls", server_context, mount.directory / "server.crt", mount.directory / "server.key")
-    client_context = ssl.create_default_context(cadata=authority.pem.decode())
+    client_context = ssl.create_default_context(cadata=authority.pair.certificate_pem.decode())
 
     async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while line := await reader.readline():
@@ -148,9 +147,7 @@ async def test_a_new_certificate_serves_new_connections_and_open_ones_stay(tmp_p
     # A certificate whose key has not come yet: what worked goes on to work, and the pair is taken once it fits.
     mount.write(
         **{
-            "server.crt": authority.issue(tmp_path / "x", address="127.0.0.1")
-            .joinpath("server.crt")
-            .read_bytes(),
+            "server.crt": authority.server("server", "127.0.0.1").certificate_pem,
             "server.key": b"nonsense",
         }
     )

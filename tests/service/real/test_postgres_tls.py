@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
+from e2e.cluster.certificates import Authority
 from prodkit.database.postgres import DatabaseUrlError, PostgresOptions, parse_url, postgres_engine
-from tests.service.real.certificates import make_authority
 from tests.service.real.servers import Server, postgres_server
 
 
@@ -18,10 +18,11 @@ from tests.service.real.servers import Server, postgres_server
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`ca.crt` of the server's authority, `other.crt` of another; the server's own for 127.0.0.1."""
     directory = tmp_path_factory.mktemp("tls")
-    authority = make_authority("right")
-    (directory / "ca.crt").write_bytes(authority.pem)
-    (directory / "other.crt").write_bytes(make_authority("other").pem)
-    return authority.issue(directory, address="127.0.0.1")
+    authority = Authority("right")
+    (directory / "ca.crt").write_bytes(authority.pair.certificate_pem)
+    (directory / "other.crt").write_bytes(Authority("other").pair.certificate_pem)
+    authority.server("server", "127.0.0.1").write(directory, "server")
+    return directory
 
 
 @pytest.fixture(scope="module")
