@@ -58,7 +58,8 @@ class Team:
         def check() -> None:
             service = self.get("psvc", name)
             assert service["status"]["observedGeneration"] == service["metadata"]["generation"]
-            assert self.condition("Applied", name)["status"] == "True"
+            applied = self.condition("Applied", name)
+            assert applied["status"] == "True", applied
 
         eventually(check, timeout=timeout)
 

@@ -8,7 +8,7 @@ _PIECES = (
     "\n", "---\n", "\n---\nkind: Secret\n", "&a *a", "*a", "!!python/object:os.system", '"},{"', "'}, {'",
     "{{", "{{ .Values }}", "${HOME}", "$(NAME)", "`id`", "; rm -rf /", "| cat", "#", "# comment", ": ",
     "? ", "- x", "[", "]", "{", "}", "%TAG", "@at", "yes", "no", "null", "~", "0x10", "0o17", "1e3", ".inf",
-    "2001-01-01", "\t", "\u2028", "\u00a0", "\ufeff", "\u202e",
+    "2001-01-01", "\t", "\x7f", "\x85", "\u2028", "\u00a0", "\ufeff", "\u202e", "\U0001f600",
 )  # fmt: skip
 TEXTS = [
     *_PIECES,

@@ -20,6 +20,7 @@ from productionservice import metrics
 from productionservice.engine.answers import BUSY, NotFound, error_of, retry_after, status_error
 from productionservice.engine.limiter import URGENT, WriteLimiter
 from productionservice.engine.login import Login
+from productionservice.engine.wire import encode
 from productionservice.errors import Transient
 
 Body = dict[str, Any]
@@ -263,7 +264,7 @@ class Client:
         try:
             async with self._session.request(
                 call.method, self._server.join(URL(call.path)).with_query(dict(call.query)), headers=headers,
-                data=None if call.body is None else orjson.dumps(call.body), allow_redirects=False,
+                data=None if call.body is None else encode(call.body), allow_redirects=False,
                 timeout=limits or self._session.timeout,
             ) as response:  # fmt: skip
                 code, self.answered = str(response.status), time.monotonic()
