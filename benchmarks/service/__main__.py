@@ -15,6 +15,8 @@ _COMMANDS = {
     "overload": "2 and 5 times of what it can: goodput, latency, refusals, recovery; the same without limiter (2 min)",
     "drain": "processes replaced under 200 connections of eight kinds, and the same with stock uvicorn (5 min)",
     "hostile": "slow, huge and forged requests: what a healthy client beside them notices (2 min)",
+    "faults": "PostgreSQL and Redis hang or flap: readiness, cached routes, routes that need nobody (6 min)",
+    "cache": "a hot key in four processes: calls of the origin, waiting, Redis hung, all restarted (1 min)",
 }
 _USAGE = (
     "usage: python -m benchmarks.service COMMAND [--help]\n\n"

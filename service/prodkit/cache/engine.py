@@ -1,7 +1,8 @@
 """The cache itself: one look-up, made of what `policy` decides and what memory and store hold.
 
 The order of a look-up: this process's memory, then (one caller at a time for a key) the shared store, then the
-origin. A value that is no longer fresh is served at once and loaded anew in the background.
+origin. A value that is no longer fresh is served at once and loaded anew in the background; a store that is slow is
+not waited for while memory has a copy.
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ class StaleCache(Generic[T]):
         self._memory: Memory[T] = Memory(max_entries, max_bytes)
         self._loading: dict[str, asyncio.Task[T]] = {}
         self._refreshing: dict[str, asyncio.Task[None]] = {}
+        self._asking: set[asyncio.Task[Entry[T] | None]] = set()
         self._retry_at: dict[str, float] = {}
         self._failures: dict[str, int] = {}
         self._closed = False
@@ -93,7 +95,7 @@ class StaleCache(Generic[T]):
     async def close(self, seconds: float = 2.0) -> None:
         """Start no more refreshes, let those under way finish for so long, then give them up."""
         self._closed = True
-        running = [*self._refreshing.values(), *self._loading.values()]
+        running = [*self._refreshing.values(), *self._loading.values(), *self._asking]
         if running:
             _, late = await asyncio.wait(running, timeout=seconds)
             for task in late:
@@ -105,10 +107,14 @@ class StaleCache(Generic[T]):
         if self._shared is None:
             return await self._load(key, load)
         try:
-            if await self._shared.generation_changed():
-                self._memory.clear()
-            entry = await self._shared.read(key)
-            if entry is None or self._age(entry) is Age.GONE:
+            if self._copy(key) is None:
+                entry = await self._ask_store(key, self._shared)
+            else:
+                asking = asyncio.create_task(self._ask_store(key, self._shared))
+                if await self._is_slow(key, asking):
+                    return await self._without_store(key, load)
+                entry = await asking
+            if entry is None:
                 return await self._load_alone(key, load, self._shared)
         except StoreError:
             return await self._without_store(key, load)
@@ -117,6 +123,38 @@ class StaleCache(Generic[T]):
             return self._serve_stale(key, entry, load)
         self._metrics.requests["shared"].inc()
         return entry.value
+
+    async def _ask_store(self, key: str, shared: Shared[T]) -> Entry[T] | None:
+        """What may be served of what the store has."""
+        if await shared.generation_changed():
+            self._memory.clear()
+        entry = await shared.read(key)
+        return None if entry is None or self._age(entry) is Age.GONE else entry
+
+    async def _is_slow(self, key: str, asking: asyncio.Task[Entry[T] | None]) -> bool:
+        """Wait as long as patience lasts. True when the copy has to do; a late answer counts from then on."""
+        self._asking.add(asking)
+        asking.add_done_callback(self._asking.discard)
+        await asyncio.wait({asking}, timeout=self._policy.patience_seconds)
+        copy = self._copy(key)
+        if asking.done() or copy is None:
+            return False
+        asking.add_done_callback(lambda done: self._answered_late(key, copy, done))
+        return True
+
+    def _answered_late(self, key: str, copy: Entry[T], asked: asyncio.Task[Entry[T] | None]) -> None:
+        if asked.cancelled() or asked.exception() is not None or self._copy(key) is not copy:
+            return  # there is no answer, or something newer
+        entry = asked.result()
+        if entry is None:
+            self._memory.drop(key)
+        else:
+            self._remember(key, entry)
+
+    def _copy(self, key: str) -> Entry[T] | None:
+        """What this process may serve when it cannot ask."""
+        found = self._memory.get(key)
+        return None if found is None or self._age(found[0]) is Age.GONE else found[0]
 
     async def _load_alone(self, key: str, load: Load[T], shared: Shared[T]) -> T:
         """Load, or wait for the process that does."""
@@ -139,14 +177,14 @@ class StaleCache(Generic[T]):
             attempt += 1
 
     async def _without_store(self, key: str, load: Load[T]) -> T:
-        found = self._memory.get(key)
-        if found is None or self._age(found[0]) is Age.GONE:
+        copy = self._copy(key)
+        if copy is None:
             return await self._load(key, load)
-        self._memory.put(key, found[0], self._clock() + self._policy.local_lifetime)
-        if self._age(found[0]) is Age.STALE:
-            return self._serve_stale(key, found[0], load)
+        self._memory.put(key, copy, self._clock() + self._policy.local_lifetime)
+        if self._age(copy) is Age.STALE:
+            return self._serve_stale(key, copy, load)
         self._metrics.requests["hit"].inc()
-        return found[0].value
+        return copy.value
 
     async def _load(self, key: str, load: Load[T]) -> T:
         """From the origin into this process only."""

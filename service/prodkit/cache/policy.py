@@ -31,6 +31,8 @@ class Policy:
     local_seconds: float = 1.0
     """A value from the shared store is kept in the process this long, at most half of the soft time: the bound
     for how late a change in another process is seen."""
+    patience_seconds: float = 0.02
+    """A store that takes longer is not waited for while this process has a copy that may be served."""
     lease_seconds: float = 2.0
     """One process at a time loads a key; it is given up for lost after this or three times the last load."""
     wait_seconds: float = 2.0

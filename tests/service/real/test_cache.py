@@ -78,7 +78,7 @@ async def make(request: pytest.FixtureRequest, clock: Clock, metrics: CacheMetri
             store = RedisStore(client, operation_seconds=2)  # the machine may be busy
             cache = shared_cache(
                 "test",
-                Policy(**policy),
+                Policy(**({"patience_seconds": 2} | policy)),
                 store=store,
                 value_type=int | None,
                 app=app,

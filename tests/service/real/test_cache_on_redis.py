@@ -38,7 +38,7 @@ async def replica(
     store = RedisStore(client, operation_seconds=seconds)
     cache = shared_cache(
         "test",
-        Policy(soft_seconds=10, **policy),
+        Policy(**({"soft_seconds": 10, "patience_seconds": seconds} | policy)),
         store=store,
         value_type=value_type,
         app=app,
@@ -210,6 +210,32 @@ async def test_a_redis_that_hangs_costs_at_most_one_operations_time(clock: Clock
                 return store.breaker.state is BreakerState.CLOSED
 
             await eventually(closed, what="the breaker closed")
+
+
+async def test_a_redis_that_is_slow_is_not_waited_for_and_its_late_answer_counts(
+    clock: Clock, app: str
+) -> None:
+    origin, registry = Origin(), CollectorRegistry()
+    with redis_server() as server:
+        async with (
+            replica(server, clock, app=app) as (one, _),
+            replica(
+                server, clock, app=app, seconds=20, patience_seconds=0.01, metrics=CacheMetrics(registry)
+            ) as (two, _),
+        ):
+            assert [await cache.get("a", origin.load) for cache in (one, two)] == [1, 1]
+            await one.forget("a")
+            assert await one.get("a", origin.load) == 2
+            server.pause()
+            clock.now += 1.1  # the copies in the processes are no longer believed without asking
+            assert await two.get("a", origin.load) == 1  # long before the operation's time is over
+            assert registry.get_sample_value("cache_store_faults_total", {"operation": "generation"}) == 0
+            server.resume()
+
+            async def answered() -> bool:  # the clock stands still: nobody asks again
+                return bool(await two.get("a", origin.load) == 2)
+
+            await eventually(answered, what="the late answer")
 
 
 async def test_a_redis_that_is_not_there_is_no_error(clock: Clock, app: str) -> None:
