@@ -113,6 +113,7 @@ FAMILIES = {
         Family("pause", {"pause": "."}, 0.2),
         Family("probe", {"probe": "."}, 0.3),
         Family("go-controller", {"go-controller": "."}, 2),
+        Family("collector", {"collector": "."}, 1),
         Family(
             "metrics-server",
             {"metrics-server": f"{_METRICS_SERVER}/cmd/metrics-server"},
