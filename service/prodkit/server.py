@@ -3,7 +3,8 @@
 On SIGTERM: readiness goes off, the listener stays open, responses say `Connection: close`. The process
 leaves when it is quiet (no connection and no request for `quiet` seconds, nothing in flight), not before
 `propagation_wait` and not after `propagation_wait + drain`. SIGINT (a developer's Ctrl-C) skips the waits.
-A second signal ends the process at once.
+A second signal ends the process at once: after the running turn of the event loop, or a second later if that
+does not end.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import contextlib
 import os
 import signal
 import socket
+import threading
 from collections.abc import Callable
 from types import FrameType
 
@@ -29,6 +31,7 @@ logger = structlog.get_logger("prodkit.server")
 _POLL_SECONDS = 0.05
 _ACCEPT_TURNS = 5  # loop turns that empty the accept queue before the listener closes
 _CANCEL_SECONDS = 1.0  # for cancelled requests to write their 503, and again for clients to read it
+_ABORT_SECONDS = 1.0  # for the running turn of the event loop to end, once nobody wants to wait any more
 _SIGNAL_EXIT_CODE = 128
 
 
@@ -47,7 +50,7 @@ class DrainServer(uvicorn.Server):
         on_started: Callable[[], None] | None = None,
         on_abort: Callable[[], None] | None = None,
     ) -> None:
-        """`on_abort` runs before a second signal ends the process; it must not wait for anything."""
+        """`on_abort` runs on the event loop before a second signal ends the process; it must not wait."""
         super().__init__(config)
         self.lifecycle = lifecycle
         self.times = times or DrainTimes()
@@ -80,11 +83,8 @@ class DrainServer(uvicorn.Server):
         drain into exit code 143.
         """
         if self.should_exit:
-            logger.error("second signal: exit now", in_flight=len(self.state.tasks))
-            if self._on_abort is not None:
-                with contextlib.suppress(Exception):  # it may have been interrupted in the middle of itself
-                    self._on_abort()
-            os._exit(_SIGNAL_EXIT_CODE + sig)
+            self._abort_soon(_SIGNAL_EXIT_CODE + sig)
+            return
         self.should_exit = True
         self._hurry = sig == signal.SIGINT
         if self._loop is not None:
@@ -123,6 +123,26 @@ class DrainServer(uvicorn.Server):
         self.lifecycle.mark_draining()
         if not self.started and self._task is not None:
             self._task.cancel()  # start-up may hang for ever, and nobody has been served yet
+
+    def _abort_soon(self, code: int) -> None:
+        """End the process without waiting for any request, but not between an answer and its log line.
+
+        The signal may have come anywhere, also in the middle of a write to the log, so the event loop does it when
+        its turn is over; a thread does when a handler blocks the loop.
+        """
+        if self._loop is None:
+            os._exit(code)
+        self._loop.call_soon_threadsafe(self._abort, code)
+        waiting = threading.Timer(_ABORT_SECONDS, os._exit, (code,))
+        waiting.daemon = True
+        waiting.start()
+
+    def _abort(self, code: int) -> None:
+        logger.error("second signal: exit now", in_flight=len(self.state.tasks))
+        if self._on_abort is not None:
+            with contextlib.suppress(Exception):  # whatever it is: we leave
+                self._on_abort()
+        os._exit(code)
 
     def _connections(self) -> list[DrainProtocol]:
         return [it for it in self.state.connections if isinstance(it, DrainProtocol)]

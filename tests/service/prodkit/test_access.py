@@ -22,9 +22,43 @@ ENV = {
 }
 
 
+# Asked twice to leave right behind the last byte of an answer, before the application has returned.
+ENDED_IN_BETWEEN = """
+import signal
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+from prodkit import Settings, create_app, run
+
+class Ending(Response):
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await super().__call__(scope, receive, send)
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGINT)
+
+app = create_app(Settings.load(name="ended"))
+
+@app.get("/end")
+async def end() -> Ending:
+    return Ending("sent")
+
+run(app)
+"""
+
+
+async def test_a_second_signal_does_not_come_between_an_answer_and_its_line(tmp_path: Path) -> None:
+    async with (
+        run_service("-c", ENDED_IN_BETWEEN, log=tmp_path / "log", env=ENV) as service,
+        connect(("127.0.0.1", service.port)) as connection,
+    ):
+        connection.send(request("/end", headers="X-Request-ID: last\r\n"))
+        assert (await connection.receive()).body == b"sent"
+        assert await service.wait(30) == 128 + signal.SIGINT
+    assert [line["request_id"] for line in service.events("request")] == ["last"]
+
+
 @pytest.mark.parametrize("signals", [1, 2], ids=["drained", "ended at once"])
 async def test_every_answer_has_its_line(tmp_path: Path, signals: int) -> None:
-    env = ENV | {"SERVICE_QUIET_SECONDS": "30"} if signals == 2 else ENV
+    env = ENV | {"SERVICE_PROPAGATION_SECONDS": "600"} if signals == 2 else ENV
     async with (
         run_service("-m", "tests.service.drain_app", log=tmp_path / "log", env=env) as service,
         connect(("127.0.0.1", service.port)) as connection,
@@ -36,7 +70,7 @@ async def test_every_answer_has_its_line(tmp_path: Path, signals: int) -> None:
         service.stop()
         if signals == 2:
             service.stop(signal.SIGINT)
-        await service.wait(8)
+        await service.wait(30)
     assert [line["request_id"] for line in service.events("request")] == ids
 
 

@@ -93,7 +93,7 @@ async def test_a_header_block_that_never_ends_is_cut_off(service: ServiceProcess
 
 
 async def test_a_silent_connection_is_closed(service: ServiceProcess) -> None:
-    async with connect(("127.0.0.1", service.port)) as connection, asyncio.timeout(4):
+    async with connect(("127.0.0.1", service.port)) as connection, asyncio.timeout(30):
         assert await connection.reader.read() == b""
 
 

@@ -68,7 +68,7 @@ async def test_no_request_is_lost_while_processes_are_replaced(tmp_path: Path) -
                 current.stop()
                 await asyncio.sleep(PROPAGATION)  # what is simulated: the list changes this much later
                 endpoints.pop(0)
-                assert await current.wait(12) == 0
+                assert await current.wait(30) == 0
                 current = following
             stop.set()
 
