@@ -42,3 +42,16 @@ ANNOTATIONS = [
     "cert-manager.io/cluster-issuer", "reloader.stakater.com/auto",
 ]  # fmt: skip
 """Annotations by which other programs take orders."""
+
+METADATA = (
+    "169.254.169.254",  # AWS, Azure, Google Cloud, OpenStack and more
+    "169.254.170.2",  # AWS ECS, credentials of a task
+    "169.254.170.23",  # AWS EKS Pod Identity
+    "fd00:ec2::254",  # AWS over IPv6
+    "fd00:ec2::23",  # AWS EKS Pod Identity over IPv6
+    "168.63.129.16",  # Azure's agent endpoint
+    "fd20:ce::254",  # Google Cloud over IPv6
+    "100.100.100.200",  # Alibaba Cloud
+    "192.0.0.192",  # Oracle Cloud
+)
+"""Where clouds hand out credentials to whoever asks from the node or the pod."""

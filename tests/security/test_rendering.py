@@ -20,7 +20,7 @@ from productionservice.effective import NEVER_REACHED, compute_effective, contai
 from productionservice.errors import InvalidSpec
 from productionservice.plan import Applied, Observed, make_plan
 from productionservice.status import compute_status, invalid_status
-from tests.security.payloads import ANNOTATIONS, TEXTS
+from tests.security.payloads import ANNOTATIONS, METADATA, TEXTS
 from tests.support.builders import children, make_service, rendered
 from tests.support.specs import names, specs
 
@@ -121,6 +121,14 @@ def test_s09_a_policy_has_no_open_peer_and_never_lets_credentials_be_fetched(spe
         for never in NEVER_REACHED:
             if contains(ip_network(block["cidr"]), never):
                 assert any(contains(hole, never) for hole in holes), (block, never)
+
+
+def test_s09_every_address_of_a_metadata_service_is_shut_and_its_twin_behind_nat64() -> None:
+    """The addresses are of the clouds' own manuals, so that one which the product forgets is missed here."""
+    for address in METADATA:
+        twin = [f"64:ff9b::{address}"] if "." in address else []
+        for one in (address, *twin):
+            assert any(contains(never, ip_network(one)) for never in NEVER_REACHED), one
 
 
 @pytest.mark.parametrize("text", TEXTS)

@@ -7,6 +7,7 @@ import subprocess
 import uuid
 from dataclasses import dataclass
 from functools import partial
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from e2e.cluster.providers import Cluster
 from tests.api.operator_process import OperatorProcess
 from tests.api.team import Team
 from tests.chart.rendering import of_kind, render
-from tests.security.payloads import ANNOTATIONS, TEXTS
+from tests.security.payloads import ANNOTATIONS, METADATA, TEXTS
 from tests.support.shop import refusal
 
 pytestmark = pytest.mark.api
@@ -141,6 +142,17 @@ def test_s06_what_is_smuggled_past_the_client_is_dropped(editor: Tenant, theirs:
     assert pod["securityContext"]["runAsNonRoot"] is True
     assert {"nodeSelector", "nodeName", "tolerations", "priorityClassName"} & pod.keys() == set()
     assert [volume for volume in pod["volumes"] if "hostPath" in volume] == []
+
+
+def test_s09_no_metadata_address_is_a_peer_nor_its_twin_behind_nat64(editor: Tenant) -> None:
+    twins = [f"64:ff9b::{one}" for one in METADATA if "." in one]
+    ranges = [str(ip_network(one)) for one in (*METADATA, *twins)]
+    peers = [{"cidr": range_, "port": 80} for range_ in ranges]
+    said = refusal(lambda: editor.create({"network": {"allowTo": peers}}, "--dry-run=server"))
+
+    for index, range_ in enumerate(ranges):
+        assert f"spec.network.allowTo[{index}].cidr" in said, range_
+    assert "hands out credentials" in said
 
 
 def test_s08_no_annotation_of_the_service_reaches_a_child(editor: Tenant, theirs: Team) -> None:

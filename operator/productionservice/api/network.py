@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Address, IPv6Network
 from typing import Annotated
 
 from pydantic import Field
@@ -10,17 +11,30 @@ from pydantic import Field
 from productionservice.api.markers import CelRule
 from productionservice.api.model import Model, Port, ServiceName, exactly_one
 
-NEVER_REACHED = (
-    "169.254.0.0/16",  # link-local: 169.254.169.254 of most clouds
+_IPV4 = (
+    "169.254.0.0/16",  # link-local: 169.254.169.254 of most clouds, 169.254.170.2 and .23 of AWS' ECS and EKS
     "100.100.100.200/32",  # Alibaba Cloud
     "168.63.129.16/32",  # Azure's agent endpoint
     "192.0.0.192/32",  # Oracle Cloud
+)
+_IPV6 = (
     "fe80::/10",  # link-local
     "fd00:ec2::254/128",  # AWS over IPv6
+    "fd00:ec2::23/128",  # AWS' EKS Pod Identity over IPv6
     "fd20:ce::254/128",  # Google Cloud over IPv6
-    "64:ff9b::a9fe:a9fe/128",  # 169.254.169.254 through NAT64 (RFC 6052)
 )
-"""Where clouds hand out the node's credentials: no peer may be one of these, and a larger range has them as holes."""
+
+
+def _through_nat64(range_: str) -> str:
+    """The addresses by which a NAT64 gateway is asked for these (RFC 6052, its well-known prefix)."""
+    ipv4 = IPv4Network(range_)
+    first = int(IPv6Address("64:ff9b::")) | int(ipv4.network_address)
+    return str(IPv6Network((first, 96 + ipv4.prefixlen)))
+
+
+NEVER_REACHED = (*_IPV4, *_IPV6, *map(_through_nat64, _IPV4))
+"""Where clouds hand out the node's or the pod's credentials: no peer may be one of these, and a larger range has them
+as holes."""
 _SHUT = " && ".join(f"!cidr('{range_}').containsCIDR(self.cidr)" for range_ in NEVER_REACHED)
 
 
