@@ -114,6 +114,7 @@ FAMILIES = {
         Family("probe", {"probe": "."}, 0.3),
         Family("go-controller", {"go-controller": "."}, 2),
         Family("collector", {"collector": "."}, 1),
+        Family("compose", {"compose-config": "."}, 0.3),
         Family(
             "metrics-server",
             {"metrics-server": f"{_METRICS_SERVER}/cmd/metrics-server"},
