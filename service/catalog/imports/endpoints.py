@@ -21,8 +21,12 @@ ImportId = Annotated[
 _MISSING: dict[int | str, dict[str, Any]] = {
     404: {"model": ProblemBody, "description": "There is no such import"}
 }
-_TOO_LARGE: dict[int | str, dict[str, Any]] = {
-    413: {"model": ProblemBody, "description": "The body is larger than this service takes: send it in parts"}
+_UNREADABLE: dict[int | str, dict[str, Any]] = {
+    400: {"model": ProblemBody, "description": "The body cannot be read: it has to be JSON in UTF-8"},
+    413: {
+        "model": ProblemBody,
+        "description": "The body is larger than this service takes: send it in parts",
+    },
 }
 
 
@@ -30,7 +34,7 @@ def imports_router(imports: ImportService) -> APIRouter:
     """Routes under `/imports`."""
     router = APIRouter(prefix="/imports", tags=["imports"])
 
-    @router.post("", summary="Import many", status_code=202, responses=_TOO_LARGE)
+    @router.post("", summary="Import many", status_code=202, responses=_UNREADABLE)
     async def start_import(given: ImportInput, response: Response) -> Import:
         """Create or replace many products in the background; `Location` says how far it is."""
         begun = await imports.start(given.items)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Path, Query, Response
 from fastapi.responses import StreamingResponse
 
-from catalog.products.schemas import Product, ProductInput, ProductPage
+from catalog.products.schemas import TEXT, Product, ProductInput, ProductPage
 from catalog.products.service import ProductService
 from prodkit import Problem, ProblemBody
 
@@ -45,8 +45,10 @@ def _add_reads(router: APIRouter, products: ProductService) -> None:
         cursor: Annotated[
             str, Query(pattern=r"^([0-9a-f]{32})?$", description="`nextCursor` of the page before")
         ] = "",
-        q: Annotated[str, Query(max_length=100, description="Text in name, description or SKU")] = "",
-        category: Annotated[str, Query(max_length=32, description="Only this category")] = "",
+        q: Annotated[
+            str, Query(max_length=100, pattern=TEXT, description="Text in name, description or SKU")
+        ] = "",
+        category: Annotated[str, Query(max_length=32, pattern=TEXT, description="Only this category")] = "",
     ) -> ProductPage:
         """Products in the order of their creation."""
         return await products.page(cursor=cursor, limit=limit, search=q, category=category)
@@ -71,14 +73,14 @@ def _add_reads(router: APIRouter, products: ProductService) -> None:
 
 
 def _add_writes(router: APIRouter, products: ProductService) -> None:
-    @router.post("", summary="Create", status_code=201, responses=_answers(409, 413))
+    @router.post("", summary="Create", status_code=201, responses=_answers(400, 409, 413))
     async def create_product(given: ProductInput, response: Response) -> Product:
         """A new product; `Location` says where it is."""
         product = await products.create(given)
         response.headers.update({"ETag": _etag(product), "Location": f"/products/{product.id}"})
         return product
 
-    @router.put("/{product_id}", summary="Replace", responses=_answers(404, 409, 412, 413, 428))
+    @router.put("/{product_id}", summary="Replace", responses=_answers(400, 404, 409, 412, 413, 428))
     async def replace_product(
         product_id: ProductId, given: ProductInput, response: Response, if_match: IfMatch = None
     ) -> Product:
@@ -101,6 +103,7 @@ def _add_writes(router: APIRouter, products: ProductService) -> None:
 
 _DESCRIPTIONS = {
     304: "Unchanged since the version in `If-None-Match`",
+    400: "The body cannot be read: it has to be JSON in UTF-8",
     404: "There is no such product",
     409: "Another product has this SKU",
     412: "Somebody changed the product meanwhile; `ETag` has the version it is at",

@@ -8,8 +8,11 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+TEXT = r"^[^\x00]*$"
+"""Pattern of free text: anything but NUL, which PostgreSQL cannot keep."""
+_NAME = r"^[^\x00]*[^\s\x00][^\x00]*$"  # and not only blanks
 Sku = Annotated[str, Field(pattern=r"^[A-Z0-9][A-Z0-9-]{0,31}$", examples=["LAMP-001"])]
-Name = Annotated[str, Field(min_length=1, max_length=120, pattern=r"\S", examples=["Desk lamp Aurora"])]
+Name = Annotated[str, Field(min_length=1, max_length=120, pattern=_NAME, examples=["Desk lamp Aurora"])]
 Category = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}$", examples=["lighting"])]
 Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$", examples=["EUR"])]
 Cents = Annotated[int, Field(ge=0, le=1_000_000_000, examples=[4900])]
@@ -30,7 +33,7 @@ class ProductInput(_Schema):
     """Stock keeping unit: unique, capitals, digits and dashes."""
     name: Name
     """Name to show."""
-    description: Annotated[str, Field(max_length=2000, examples=["Dimmable LED lamp"])] = ""
+    description: Annotated[str, Field(max_length=2000, pattern=TEXT, examples=["Dimmable LED lamp"])] = ""
     """Plain text."""
     category: Category
     """Group that lists can be filtered by."""
