@@ -13,7 +13,7 @@ from structlog.contextvars import bind_contextvars
 from productionservice import labels
 from productionservice.api import ProductionService, parse_stored
 from productionservice.children import BuildContext, Manifest, build_children
-from productionservice.children.references import Missing, missing, references, restart_mark
+from productionservice.children.references import CALLEE, Missing, callees, missing, references, restart_mark
 from productionservice.effective import Effective, compute_effective
 from productionservice.engine.answers import NotFound
 from productionservice.engine.apply import apply_plan
@@ -106,7 +106,7 @@ class Reconciler:
         effective = compute_effective(service.spec)
         key = (service.metadata.namespace, service.metadata.name)
         sources = {reference.source for reference in references(service.spec)}
-        self._caches.refer(key, sources)
+        self._caches.refer(key, sources | {(CALLEE, name) for name in callees(service.spec)})
         contents = self._caches.contents_of(key[0], sources)
         mark = self._caches.restart_mark(key)
         if contents is not None:  # else the pods must not restart because nobody may look
@@ -131,6 +131,7 @@ class Reconciler:
             service=service, effective=wish.effective, applied=applied, previous=before, now=self._now(),
             pods=self._caches.pods_of((service.metadata.namespace, service.metadata.name)),
             missing=wish.missing, pause=wish.pause,
+            admitted=self._caches.admitted(service.metadata.namespace, callees(service.spec)),
         )  # fmt: skip
         log_changes(applied)
         wrote = await self._write_status(body, after)

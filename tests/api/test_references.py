@@ -146,3 +146,20 @@ def test_an_object_that_was_handed_over_is_taken_and_keeps_what_is_not_ours(team
     assert taken["metadata"]["ownerReferences"][0]["name"] == "catalog"
     assert taken["metadata"]["annotations"]["team"] == "shop"
     assert [port["port"] for port in taken["spec"]["ports"]] == [80]
+
+
+def test_a_call_that_is_not_allowed_on_the_other_side_is_said_and_taken_back(team: Team) -> None:
+    def says(reason: str) -> None:
+        assert team.condition("CallsAllowed")["reason"] == reason
+
+    team.apply(network={"allowTo": [{"service": "pricing"}]})
+    eventually(lambda: says("CalleeNotFound"), timeout=30)
+    team.apply("pricing")
+    eventually(lambda: says("CalleeDoesNotAllow"), timeout=30)
+    team.apply("pricing", network={"allowFrom": [{"service": "catalog"}]})
+    eventually(lambda: says("CallsAllowed"), timeout=30)
+    team.operator.restart()
+    team.repair()
+    says("CallsAllowed")
+    team.kubectl("delete", "psvc", "pricing", "--wait=false")
+    eventually(lambda: says("CalleeNotFound"), timeout=30)

@@ -1,4 +1,4 @@
-"""Secrets and ConfigMaps that a spec refers to: which ones, which keys, and whether pods restart when they change."""
+"""What a spec refers to: Secrets, ConfigMaps and their keys, whether pods restart when they change, and services."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from productionservice.api.v1alpha1 import OnChange, Spec
 
-SECRET, CONFIG_MAP = "Secret", "ConfigMap"
+SECRET, CONFIG_MAP, CALLEE = "Secret", "ConfigMap", "ProductionService"
 Source = tuple[str, str]
 """Kind and name, in the service's namespace."""
 
@@ -46,6 +46,15 @@ class Missing:
 def references(spec: Spec) -> tuple[Reference, ...]:
     """Every reference of the spec, in its order."""
     return (*_pull_secrets(spec), *_variables(spec), *_mounts(spec))
+
+
+def callees(spec: Spec) -> dict[str, str]:
+    """Services that the spec wants to call: name → where it says so first."""
+    found: dict[str, str] = {}
+    for index, peer in enumerate(spec.network.allow_to):
+        if peer.service:
+            found.setdefault(peer.service, f"spec.network.allowTo[{index}].service")
+    return found
 
 
 def restart_mark(

@@ -9,7 +9,7 @@ from typing import Any
 from productionservice import labels
 from productionservice.api import API_VERSION, PLURAL, ProductionService
 from productionservice.children import CHILDREN, Kind, Manifest
-from productionservice.children.references import Source
+from productionservice.children.references import CALLEE, Source
 from productionservice.engine.client import Resource
 from productionservice.engine.contents import SOURCES, Contents
 from productionservice.engine.parent import Parent
@@ -50,7 +50,7 @@ class Caches:
         self._referring: dict[tuple[str, Name], set[Key]] = {}
 
     def refer(self, key: Key, sources: Collection[Source]) -> None:
-        """Note which Secrets and ConfigMaps a service refers to: it wants to know when they change."""
+        """Note which Secrets, ConfigMaps and other services it refers to: it wants to know when they change."""
         new = tuple(sorted(set(sources)))
         old = self._sources.get(key, ())
         if new == old:
@@ -65,8 +65,13 @@ class Caches:
             del self._sources[key]
 
     def referring(self, kind: str, name: Name) -> list[Key]:
-        """The services that refer to a Secret or ConfigMap."""
+        """The services that refer to a Secret, a ConfigMap or another service."""
         return sorted(self._referring.get((kind, name), ()))
+
+    def admitted(self, namespace: str, callees: Collection[str]) -> dict[str, tuple[str, ...] | None]:
+        """Whom each of these services lets in, by name; None for one that does not exist."""
+        found = {name: self.parents.get((namespace, name)) for name in callees}
+        return {name: parent.admits if parent else None for name, parent in found.items()}
 
     def contents_of(self, namespace: str, sources: Collection[Source]) -> dict[Source, Contents] | None:
         """Those of `sources` that exist. None where the operator may not look."""
@@ -116,9 +121,16 @@ class Caches:
         children = [store.versions(group) for store in self.children.values() for group in groups]
         unserved = tuple((where, why.forbidden) for where, why in self._unserved.items())
         sources = self._sources.get(key, ())
-        contents = [self.contents[kind].version((key[0], name)) for kind, name in sources]
+        contents = [self._referred(key[0], source) for source in sources]
         pods = self.pods.versions(groups[0])
         return hash((self.parents.version(key), unserved, sources, *contents, *children, pods))
+
+    def _referred(self, namespace: str, source: Source) -> object:
+        """Changes when a source does. Of another service only one thing matters, which its status does not change."""
+        kind, name = source
+        if kind == CALLEE:
+            return self.admitted(namespace, (name,))[name]
+        return self.contents[kind].version((namespace, name))
 
     def take(self, ref: Ref, body: Manifest, *, verified: str | None) -> Live:
         """The answer to our own write; `verified` is the digest of what was written, if the answer contains it."""

@@ -30,6 +30,8 @@ class Parent:
     paused: str
     """Value of the annotation that pauses it, empty without."""
     conditions: Conditions
+    callers: tuple[str, ...]
+    """Services that it lists in its `allowFrom`."""
     packed: bytes
 
     @classmethod
@@ -42,6 +44,7 @@ class Parent:
             leaving="deletionTimestamp" in metadata,
             paused=(metadata.get("annotations") or {}).get(labels.PAUSED, ""),
             conditions=_conditions(body.get("status") or {}),
+            callers=_callers(body.get("spec") or {}),
             packed=zlib.compress(orjson.dumps({**body, "metadata": metadata}), 1),
         )
 
@@ -52,9 +55,19 @@ class Parent:
         return found
 
     @property
+    def admits(self) -> tuple[str, ...] | None:
+        """Whom it lets in, by name; None once it is being deleted."""
+        return None if self.leaving else self.callers
+
+    @property
     def wish(self) -> tuple[str, int, bool, str]:
         """Changes when somebody wants something else; our own status does not change it."""
         return (self.uid, self.generation, self.leaving, self.paused)
+
+
+def _callers(spec: Mapping[str, Any]) -> tuple[str, ...]:
+    peers = (spec.get("network") or {}).get("allowFrom") or ()
+    return tuple(sorted({peer["service"] for peer in peers if peer.get("service")}))
 
 
 def _conditions(status: Mapping[str, Any]) -> Conditions:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from productionservice.children.references import CALLEE
 from productionservice.engine.caches import Caches
 from productionservice.engine.client import Body
 from productionservice.engine.contents import Contents
@@ -31,9 +32,16 @@ class Triggers:
             self.parent(delta)
 
     def parent(self, delta: Delta[Parent]) -> None:
-        """A service is new, changed or gone. Another wish is urgent, our own status is not."""
+        """A service is new, changed or gone. Another wish is urgent, our own status is not.
+
+        Whoever calls it wants to know whether it is there and lets them in.
+        """
         old, new = (entry.value.wish if entry else None for entry in (delta.old, delta.new))
         self._queue.add(delta.name, self._lane(routine=old == new), trigger="service")
+        before, after = (entry.value.admits if entry else None for entry in (delta.old, delta.new))
+        if before != after:
+            for key in self._caches.referring(CALLEE, delta.name):
+                self._queue.add(key, self._lane(), trigger="reference")
 
     def child(self, delta: Delta[Live]) -> None:
         """A child is new, changed or gone. Not every word in its status concerns us."""

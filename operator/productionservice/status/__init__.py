@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from productionservice.api.v1alpha1 import Problem, ProductionService
@@ -16,7 +17,7 @@ from productionservice.live import DeploymentState, Live
 from productionservice.pause import Pause
 from productionservice.plan import DEPLOYMENT, Action, Applied
 from productionservice.status import applied as applied_condition
-from productionservice.status import available, monitored, paused, ready, referenced, rolled_out
+from productionservice.status import available, called, monitored, paused, ready, referenced, rolled_out
 from productionservice.status.conditions import ACCEPTED, done, needs_someone, stamp
 from productionservice.status.inputs import StatusInput
 from productionservice.status.pods import PodState
@@ -35,14 +36,17 @@ def compute_status(
     now: datetime,
     missing: tuple[Missing, ...] | None = (),
     pause: Pause | None = None,
+    admitted: Mapping[str, Sequence[str] | None] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """The whole status in JSON form. Equal inputs give an equal status whatever `now` is, except where a
     condition's status changed.
 
-    `previous` is the status that the API server has: only its transition times are used. `missing` and `pause`
-    as in StatusInput.
+    `previous` is the status that the API server has: only its transition times are used. `missing`, `pause`
+    and `admitted` as in StatusInput.
     """
-    given = StatusInput(service, effective, applied, _deployment(service, applied), pods, missing, pause)
+    given = StatusInput(
+        service, effective, applied, _deployment(service, applied), pods, missing, pause, admitted
+    )
     monitoring = monitored.evaluate(given)
     found = [
         done(ACCEPTED, Reason.ACCEPTED, "the spec is valid"),
@@ -54,7 +58,11 @@ def compute_status(
     ]
     findings = [finding for finding in found if finding is not None]
     # What Ready does not depend on.
-    others = (None if monitored.required(given) else monitoring, paused.evaluate(given))
+    others = (
+        None if monitored.required(given) else monitoring,
+        called.evaluate(given),
+        paused.evaluate(given),
+    )
     beside = [finding for finding in others if finding is not None]
     generation = service.metadata.generation
     return {

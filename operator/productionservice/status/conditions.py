@@ -12,7 +12,10 @@ from productionservice.status.reasons import Reason
 
 READY, ACCEPTED, APPLIED, AVAILABLE, ROLLED_OUT = "Ready", "Accepted", "Applied", "Available", "RolledOut"
 REFERENCES_READY, MONITORING_READY, PAUSED = "ReferencesReady", "MonitoringReady", "Paused"
-ORDER = (READY, ACCEPTED, REFERENCES_READY, APPLIED, AVAILABLE, ROLLED_OUT, MONITORING_READY, PAUSED)
+CALLS_ALLOWED = "CallsAllowed"
+ORDER = (
+    READY, ACCEPTED, REFERENCES_READY, APPLIED, AVAILABLE, ROLLED_OUT, MONITORING_READY, CALLS_ALLOWED, PAUSED,
+)  # fmt: skip
 """Ready first: it is what people look for."""
 
 MESSAGE_LIMIT = 1024

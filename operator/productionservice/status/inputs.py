@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from productionservice.api.v1alpha1 import ProductionService
 from productionservice.children.references import Missing
@@ -27,3 +27,5 @@ class StatusInput:
     """What the spec refers to and is not there; None where the operator may not look."""
     pause: Pause | None = None
     """The pause that the annotation asks for, ended or not."""
+    admitted: Mapping[str, Sequence[str] | None] = field(default_factory=dict)
+    """Whom each service lets in that this one wants to call; None for one that does not exist."""

@@ -163,3 +163,23 @@ def test_what_others_write_into_a_child_wakes_it_only_if_a_pass_would_look_at_it
         assert delta is not None
         given.triggers.child(delta)
         assert given.woken() == woken
+
+
+def test_callers_wake_when_somebody_else_is_let_in_and_for_nothing_else(given: Given) -> None:
+    given.knows_the_service()
+    given.caches.refer(KEY, {("ProductionService", "pricing")})
+
+    def pricing(version: int, *callers: str) -> dict[str, Any]:
+        body = parent(version, generation=version, name="pricing", uid="p")
+        return {**body, "spec": {"network": {"allowFrom": [{"service": name} for name in callers]}}}
+
+    events: list[tuple[str, dict[str, Any], bool]] = [
+        ("ADDED", pricing(10), True),
+        ("MODIFIED", pricing(11), False),
+        ("MODIFIED", pricing(12, "catalog"), True),
+        ("MODIFIED", {**pricing(13, "catalog"), "status": {}}, False),
+        ("DELETED", pricing(14, "catalog"), True),
+    ]
+    for kind, body, wakes in events:
+        given.triggers.parent_event(kind, body)
+        assert (KEY in {key for key, _ in given.woken()}) is wakes, (kind, body)
