@@ -6,7 +6,7 @@ whether anything has changed: that of the wanted manifest, and that of the body'
 
 from __future__ import annotations
 
-import sys
+import functools
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -22,6 +22,8 @@ from productionservice.diff import drift
 
 _NOT_CONTENT = frozenset({"apiVersion", "kind", "status"})
 """How the object was looked up (lists leave it out), and what its controller says of it."""
+OWNERS = 8192
+"""Owners of which one copy is kept: all children of a service have the same."""
 _VOLATILE = frozenset({"managedFields", "resourceVersion", "generation"})
 """Metadata that says when and by whom something was written, not what."""
 
@@ -142,10 +144,15 @@ def applied_digest(manifest: Manifest) -> str:
 
 def owner_of(body: Mapping[str, Any]) -> Owner | None:
     """The controller owner reference."""
-    references = body["metadata"].get("ownerReferences") or []
-    found = next((r for r in references if r.get("controller")), None)
-    # Interned: all children of a service have the same.
-    return Owner(*(sys.intern(str(found.get(key))) for key in ("kind", "name", "uid"))) if found else None
+    for reference in body["metadata"].get("ownerReferences") or ():
+        if reference.get("controller"):
+            return _owner(reference.get("kind"), reference.get("name"), reference.get("uid"))
+    return None
+
+
+@functools.lru_cache(maxsize=OWNERS)
+def _owner(kind: str | None, name: str | None, uid: str | None) -> Owner:
+    return Owner(str(kind), str(name), str(uid))
 
 
 def _content(body: Mapping[str, Any]) -> Manifest:

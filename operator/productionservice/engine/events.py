@@ -67,8 +67,10 @@ class Recorder:
     ) -> None:
         self._client, self._component, self._clock = client, component, clock
         self._queue: asyncio.Queue[tuple[Note, dict[str, Any]]] = asyncio.Queue(QUEUE_LIMIT)
-        self._posted: OrderedDict[Note, _Posted] = OrderedDict()
-        self._tokens: OrderedDict[tuple[tuple[str, str], ...], tuple[float, float]] = OrderedDict()
+        self._posted: OrderedDict[int, _Posted] = (
+            OrderedDict()
+        )  # by the note's hash: its text is ten times as long
+        self._tokens: OrderedDict[str, tuple[float, float]] = OrderedDict()  # by the object's UID
 
     def tell(self, note: Note) -> None:
         """Queue one note, unless there are too many of them."""
@@ -90,7 +92,7 @@ class Recorder:
 
     async def _post(self, note: Note) -> None:
         namespace, now = dict(note.about)["namespace"], _now()
-        posted = self._posted.pop(note, None)
+        posted = self._posted.pop(hash(note), None)
         if posted is not None:
             again = replace(posted, count=posted.count + 1)
             # The API server forgets Events after an hour: then begin a new one.
@@ -121,16 +123,16 @@ class Recorder:
         }
 
     def _remember(self, note: Note, posted: _Posted) -> None:
-        self._posted[note] = posted
+        self._posted[hash(note)] = posted
         if len(self._posted) > REMEMBERED:
             self._posted.popitem(last=False)
 
     def _allowed(self, note: Note) -> bool:
         """Token bucket of the object."""
-        now = self._clock()
-        tokens, at = self._tokens.pop(note.about, (float(BURST), now))
+        now, uid = self._clock(), dict(note.about)["uid"]
+        tokens, at = self._tokens.pop(uid, (float(BURST), now))
         tokens = min(float(BURST), tokens + (now - at) / REFILL_SECONDS)
-        self._tokens[note.about] = (max(tokens - 1, 0.0) if tokens >= 1 else tokens, now)
+        self._tokens[uid] = (max(tokens - 1, 0.0) if tokens >= 1 else tokens, now)
         if len(self._tokens) > REMEMBERED:
             self._tokens.popitem(last=False)
         return tokens >= 1

@@ -18,7 +18,9 @@ POD_DEBOUNCE_SECONDS = 0.1
 
 
 class Triggers:
-    """Before `warm`, everything is news only because we have just started: it goes to the low lane."""
+    """Before `warm`, everything is news only because we have just started: no pass has begun, and each service is in
+    the low lane by itself.
+    """
 
     def __init__(self, caches: Caches, queue: AsyncQueue) -> None:
         self._caches, self._queue = caches, queue
@@ -45,11 +47,15 @@ class Triggers:
 
     def child(self, delta: Delta[Live]) -> None:
         """A child is new, changed or gone. Not every word in its status concerns us."""
+        if not self.warm:
+            return
         if delta.old is None or delta.new is None or not delta.new.value.same_as(delta.old.value):
             self._wake(delta, "child", 0.0)
 
     def pod(self, delta: Delta[Any]) -> None:
         """A pod is new, changed or gone. Most changes of a pod do not concern us."""
+        if not self.warm:
+            return
         if delta.old is None or delta.new is None or delta.old.value != delta.new.value:
             self._wake(delta, "pod", POD_DEBOUNCE_SECONDS)
 

@@ -82,6 +82,16 @@ def test_what_is_listed_at_start_is_routine(given: Given) -> None:
     assert given.woken() == [(KEY, Lane.RESYNC)]
 
 
+def test_before_the_first_pass_a_child_is_no_news(given: Given) -> None:
+    given.knows_the_service()
+    given.triggers.warm = False
+    delta = given.caches.children["Service"].put(child(1))
+    assert delta is not None
+    given.triggers.child(delta)
+
+    assert given.woken() == []
+
+
 def test_a_deleted_service_is_forgotten(given: Given) -> None:
     given.knows_the_service()
     given.triggers.parent_event("DELETED", parent(2))
