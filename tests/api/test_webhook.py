@@ -25,6 +25,7 @@ from productionservice import labels
 from productionservice.admission.server import PATH
 from tests.api.operator_process import OperatorProcess
 from tests.chart.rendering import Json, only, render
+from tests.support.shop import refusal
 
 pytestmark = pytest.mark.api
 
@@ -297,6 +298,45 @@ def test_while_it_is_down_services_are_written_and_deleted_and_left_alone(servin
     assert labels.FIELD_MANAGER in serving.kubectl(
         "get", "service", "newcomer", "--show-managed-fields", "-o", "json"
     )
+
+
+@contextmanager
+def policies(serving: Serving) -> Iterator[None]:
+    """The chart's, in this namespace only."""
+    rendered = render({"config": {"namespaces": [serving.namespace]}}, release=serving.namespace)
+    kinds = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
+    made = json.dumps(
+        {"apiVersion": "v1", "kind": "List", "items": [m for m in rendered if m["kind"] in kinds]}
+    )
+    serving.cluster.kubectl("apply", "-f", "-", input=made)
+    try:
+        yield
+    finally:
+        serving.cluster.kubectl("delete", "-f", "-", input=made)
+
+
+def test_s22_while_it_is_down_the_rules_of_the_crd_and_of_the_policies_refuse(serving: Serving) -> None:
+    serving.write("create", name="paused")
+    serving.register(serving.replicas[0])
+    try:
+        for replica in serving.replicas:
+            assert replica.stop() == 0
+        with policies(serving):
+
+            def both_refuse() -> None:
+                body = json.dumps(manifest(replicas={"min": 3, "max": 2}))
+                create = ("create", "--dry-run=server", "-f", "-")
+                said = refusal(lambda: serving.cluster.kubectl("-n", serving.namespace, *create, input=body))
+                assert "spec.replicas" in said
+                pause = ("annotate", "--dry-run=server", "psvc", "paused", f"{labels.PAUSED}=yes")
+                assert "is not of its form" in refusal(lambda: serving.kubectl(*pause))
+
+            eventually(both_refuse, timeout=30)
+    finally:
+        for replica in serving.replicas:
+            replica.start()
+        serving.register(serving.replicas[0])
+    eventually(lambda: warned(serving))
 
 
 def test_a_webhook_that_hangs_holds_up_a_write_for_its_time_and_a_delete_not_at_all(serving: Serving) -> None:

@@ -177,12 +177,24 @@ async def test_it_waits_for_its_first_certificate(mounted: Mounted, monkeypatch:
                     break
 
 
+def speaking_1_1() -> ssl.SSLContext:
+    """A caller who would take an old version: only the server is in the way."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    with pytest.warns(DeprecationWarning, match="TLSv1_1"):
+        context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
+    return context
+
+
 async def test_tls_below_1_2_is_not_spoken(mounted: Mounted) -> None:
     mounted.put()
     context = trusting(ssl.TLSVersion.TLSv1_2)
     async with serving(mounted.folder) as url:
         assert (await post(url, context=context))[0] == 200
-        assert ServingCertificate(mounted.folder).context.minimum_version == ssl.TLSVersion.TLSv1_2
+        with pytest.raises((ssl.SSLError, ConnectionResetError)) as refused:
+            await connect(url, speaking_1_1())
+        assert "no protocols available" not in str(refused.value).lower(), "the caller did not even try"
 
 
 async def connect(
