@@ -31,6 +31,7 @@ PROPAGATION = 0.5
 CONNECTIONS = 204
 _ANCHOR_SHARE = 5  # stock uvicorn is replaced so many times less often: its failures are many
 _EXIT_SECONDS = 12.0
+_LIMITED = "status 503 too many requests at once"
 CLOSE = "Connection: close\r\n"
 KINDS: dict[str, tuple[bytes, int, float, int]] = {
     "get": (request("/fast"), 1, 0.15, 26),
@@ -64,12 +65,20 @@ class Tally:
     @property
     def refused(self) -> int:
         """Requests that the overload limit answered with 503: too much for this machine, but no loss."""
-        return self.answers["status 503"]
+        return sum(count for answer, count in self.answers.items() if answer.startswith(_LIMITED))
+
+    @property
+    def cut_short(self) -> int:
+        """Requests that got 503 because the drain had no more time for them."""
+        return (
+            sum(count for answer, count in self.answers.items() if answer.startswith("status 503"))
+            - self.refused
+        )
 
     @property
     def failures(self) -> int:
         """Requests without a proper answer: reset, closed, half, refused by the kernel, or never answered."""
-        return self.answers.total() - self.answers["ok"] - self.refused
+        return self.answers.total() - self.answers["ok"] - self.refused - self.cut_short
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -87,7 +96,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     sys.stderr.write(f"prodkit {dict(ours.answers)}\nstock uvicorn {dict(stock.answers)}\n")
     figures = [
         Figure("drain_failures", ours.failures, "requests", 0, at_most=True),
-        Figure("drain_answered_503", ours.refused, "requests", 0, at_most=True),
+        Figure("drain_refused_by_limiter", ours.refused, "requests", 0, at_most=True),
+        Figure("drain_cut_short", ours.cut_short, "requests", 0, at_most=True),
         Figure("drain_requests", ours.answers.total(), "requests"),
         Figure("drain_replacements", len(ours.exits), "replacements"),
         Figure("drain_exit_slowest", max(ours.exits), "s", _EXIT_SECONDS - 1, at_most=True),

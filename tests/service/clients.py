@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
@@ -108,7 +109,8 @@ async def keep_alive_client(
 ) -> None:
     """Send `batch` (`depth` pipelined requests) again and again, on one connection while the server keeps it.
 
-    Every answer appends "ok" to `results`, everything else the kind of failure. `rtt` passes between the
+    Every answer appends "ok" to `results`, everything else the kind of failure: of a problem its status and what it
+    says, so that a refusal can be told from a drain that took too long. `rtt` passes between the
     check that the connection is usable and the write, as it does between two machines.
     """
     while not stop.is_set():
@@ -128,8 +130,14 @@ async def _one_batch(connection: Connection, batch: bytes, depth: int, results: 
     connection.send(batch)
     for number in range(depth):
         reply = await connection.receive()
-        results.append("ok" if reply.status == 200 else f"status {reply.status}")
+        results.append("ok" if reply.status == 200 else f"status {reply.status} {_detail(reply)}".rstrip())
         if reply.closes:
             results.extend(["pipelined unanswered"] * (depth - 1 - number))
             return False
     return True
+
+
+def _detail(reply: Reply) -> str:
+    if reply.headers.get("content-type") != "application/problem+json":
+        return ""
+    return str(json.loads(reply.body).get("detail", ""))
