@@ -200,7 +200,7 @@ class Limiter:
         self.in_flight -= 1
 
     def sample_lag(self, seconds: float, *, used: float = math.inf, starved: float = 0.0) -> bool:
-        """How much later than asked for the event loop called us. True: end the window now, it is serious.
+        """How much later than asked for the event loop called us. True: end the window now.
 
         `used` and `starved` are the seconds since the last sample in which this thread ran, and in which it could
         have but others had the processor. What comes of those others is no reason to refuse anybody.
@@ -213,7 +213,7 @@ class Limiter:
             own = serious_seconds
         self._lags.append(own)
         self._fewest = min(self._fewest, self.in_flight)
-        return self._serious > 0
+        return own >= serious_seconds
 
     def end_window(self) -> None:
         """About every 100 ms: learn from what was seen since the last time."""
