@@ -80,7 +80,9 @@ class Operator:
             client, namespace=config.lease_namespace, name=config.lease_name, identity=config.identity
         )
         self._stream = StreamCheck(caches.parents, self.resync.relist)
-        watched = [*self._reflectors, watch_crds(client, self._reflectors), *self._names(caches)]
+        # CRDs are the cluster's: a confined operator may not look, and finds a new kind by the periodic look only.
+        crds = () if config.namespaces else (watch_crds(client, self._reflectors),)
+        watched = [*self._reflectors, *crds, *self._names(caches)]
         self.health = Health(client, watched, self.resync, self._stream)
         self.figures = Figures(self.health, watched, queue, caches.parents)
         self._watched = watched
