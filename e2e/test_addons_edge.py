@@ -1,15 +1,20 @@
-"""The edge of a cluster, as production has it: names lead to services by Gateway API and by Ingress."""
+"""The edge of a cluster, as production has it, on Gateway API and on Ingress.
+
+Names lead to services; certificates are issued by ACME HTTP-01, served, and renewed under load.
+"""
 
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
 import pytest
 
-from e2e.addons import traefik
+from e2e.addons import pebble, traefik
 from e2e.cluster.archives import PROBE
 from e2e.cluster.providers import Cluster
 from e2e.eventually import eventually
@@ -48,27 +53,61 @@ def _backend() -> list[Json]:
     ]
 
 
-def _http_route(host: str) -> Json:
-    return {
-        "apiVersion": "gateway.networking.k8s.io/v1",
+def _routed_by_the_gateway(host: str, *, tls: bool = False) -> list[Json]:
+    """An HTTPRoute of the shared Gateway; with `tls`, of a Gateway beside it, where its Secret can be."""
+    api = "gateway.networking.k8s.io/v1"
+    parent = {"name": traefik.GATEWAY, "namespace": traefik.NAMESPACE, "sectionName": "http"}
+    own = {
+        "apiVersion": api,
+        "kind": "Gateway",
+        "metadata": {"name": "shop"},
+        "spec": {
+            "gatewayClassName": traefik.CLASS,
+            "listeners": [
+                {
+                    "name": "https",
+                    "protocol": "HTTPS",
+                    "port": 443,
+                    "hostname": host,
+                    "tls": {"certificateRefs": [{"name": "shop-tls"}]},
+                }
+            ],
+        },
+    }
+    route = {
+        "apiVersion": api,
         "kind": "HTTPRoute",
         "metadata": {"name": "shop"},
         "spec": {
-            "parentRefs": [{"name": traefik.GATEWAY, "namespace": traefik.NAMESPACE, "sectionName": "http"}],
+            "parentRefs": [{"name": "shop"} if tls else parent],
             "hostnames": [host],
             "rules": [{"backendRefs": [{"name": "shop", "port": 80}]}],
         },
     }
+    return [*([own] if tls else []), route]
 
 
-def _ingress(host: str) -> Json:
+def _routed_by_ingress(host: str, *, tls: bool = False) -> list[Json]:
     backend = {"service": {"name": "shop", "port": {"number": 80}}}
     rule = {"host": host, "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}
+    spec: Json = {"ingressClassName": traefik.CLASS, "rules": [rule]}
+    if tls:
+        spec["tls"] = [{"hosts": [host], "secretName": "shop-tls"}]
+    ingress = {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": "shop"}}
+    return [{**ingress, "spec": spec}]
+
+
+def _certificate(host: str, issuer: str) -> Json:
     return {
-        "apiVersion": "networking.k8s.io/v1",
-        "kind": "Ingress",
+        "apiVersion": "cert-manager.io/v1",
+        "kind": "Certificate",
         "metadata": {"name": "shop"},
-        "spec": {"ingressClassName": traefik.CLASS, "rules": [rule]},
+        "spec": {
+            "secretName": "shop-tls",
+            "dnsNames": [host],
+            "issuerRef": {"kind": "ClusterIssuer", "name": issuer},
+            "privateKey": {"algorithm": "ECDSA", "rotationPolicy": "Always"},
+        },
     }
 
 
@@ -77,25 +116,121 @@ def _get(port: int, host: str) -> tuple[int, str]:
     return answer.status_code, answer.text.strip() if answer.is_success else ""
 
 
-@pytest.mark.parametrize("route", [_http_route, _ingress], ids=["gateway", "ingress"])
-def test_a_name_leads_to_the_service_of_any_namespace_and_no_other_name_does(
-    addons: Callable[..., Cluster], node_cluster: Cluster, namespace: str, route: Callable[[str], Json]
-) -> None:
-    addons("traefik")
-    host = f"{namespace}.example.test"
-    for manifest in (*_backend(), route(host)):
-        node_cluster.kubectl("-n", namespace, "apply", "-f", "-", input=json.dumps(manifest))
+@dataclass(frozen=True)
+class Site:
+    """A service behind the edge, under a name of its own."""
 
-    with node_cluster.port_forward("service/traefik", 80, "-n", traefik.NAMESPACE) as port:
+    cluster: Cluster
+    namespace: str
+
+    @property
+    def host(self) -> str:
+        """The name."""
+        return f"{self.namespace}.example.test"
+
+    def kubectl(self, *arguments: str, **options: Any) -> str:
+        """Output of kubectl in the site's namespace."""
+        return self.cluster.kubectl("-n", self.namespace, *arguments, **options)
+
+    def apply(self, *manifests: Json) -> None:
+        """Apply objects."""
+        for manifest in manifests:
+            self.kubectl("apply", "-f", "-", input=json.dumps(manifest))
+
+    def certificate(self) -> Json:
+        """The Certificate, when it is ready and no other is being issued."""
+        found: Json = json.loads(self.kubectl("get", "certificate", "shop", "-o", "json"))
+        conditions = {c["type"]: c for c in found["status"]["conditions"]}
+        assert conditions["Ready"]["status"] == "True", conditions["Ready"]
+        assert "Issuing" not in conditions, conditions["Issuing"]
+        return found
+
+    def renew(self) -> None:
+        """Ask for another certificate now, as `cmctl renew` does."""
+        found = self.certificate()
+        now = {"type": "Issuing", "status": "True", "reason": "ManuallyTriggered", "message": "by a test"}
+        found["status"]["conditions"].append({**now, "lastTransitionTime": "2026-01-01T00:00:00Z"})
+        self.kubectl("replace", "--subresource=status", "-f", "-", input=json.dumps(found))
+
+
+def _secure(port: int, host: str, root: str) -> tuple[int, str, bytes]:
+    """Status, body and certificate (DER) of a request over a new connection. Raises httpx.ConnectError."""
+    with httpx.Client(verify=ssl.create_default_context(cadata=root), trust_env=False) as client:
+        headers, extensions = {"Host": host}, {"sni_hostname": host}
+        with client.stream(
+            "GET", f"https://127.0.0.1:{port}/", headers=headers, extensions=extensions
+        ) as answer:
+            served = answer.extensions["network_stream"].get_extra_info("ssl_object").getpeercert(True)
+            return answer.status_code, answer.read().decode().strip(), served
+
+
+@pytest.fixture
+def site(node_cluster: Cluster, namespace: str) -> Site:
+    """With its backend."""
+    made = Site(node_cluster, namespace)
+    made.apply(*_backend())
+    return made
+
+
+@pytest.mark.parametrize("route", [_routed_by_the_gateway, _routed_by_ingress], ids=["gateway", "ingress"])
+def test_a_name_leads_to_the_service_of_any_namespace_and_no_other_name_does(
+    addons: Callable[..., Cluster], site: Site, route: Callable[[str], list[Json]]
+) -> None:
+    cluster = addons("traefik")
+    site.apply(*route(site.host))
+
+    with cluster.port_forward("service/traefik", 80, "-n", traefik.NAMESPACE) as port:
 
         def served() -> None:
-            assert _get(port, host) == (200, "shop")
+            assert _get(port, site.host) == (200, "shop")
 
         eventually(served)
-        assert _get(port, f"other.{host}")[0] == 404
-        node_cluster.kubectl("-n", namespace, "delete", route(host)["kind"], "shop")
+        assert _get(port, f"other.{site.host}")[0] == 404
+        site.kubectl("delete", route(site.host)[0]["kind"], "shop")
 
         def gone() -> None:
-            assert _get(port, host)[0] == 404
+            assert _get(port, site.host)[0] == 404
 
         eventually(gone)
+
+
+@pytest.mark.parametrize(
+    ("route", "issuer"),
+    [(_routed_by_the_gateway, pebble.GATEWAY_ISSUER), (_routed_by_ingress, pebble.INGRESS_ISSUER)],
+    ids=["gateway", "ingress"],
+)
+def test_a_certificate_is_issued_by_http_01_served_and_renewed_under_load(
+    addons: Callable[..., Cluster], site: Site, route: Callable[..., list[Json]], issuer: str
+) -> None:
+    cluster = addons("pebble")
+    site.apply(*route(site.host, tls=True), _certificate(site.host, issuer))
+    eventually(site.certificate, timeout=90)
+    root = pebble.root(cluster)
+
+    with cluster.port_forward("service/traefik", 443, "-n", traefik.NAMESPACE) as port:
+
+        def answered() -> bytes:
+            try:
+                status, body, served = _secure(port, site.host, root)
+            except httpx.ConnectError as error:  # Traefik's own certificate, until it has read the Secret
+                raise AssertionError(error) from error
+            assert (status, body) == (200, "shop")
+            return served
+
+        first = eventually(answered)
+        with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
+            _secure(port, f"other.{site.host}", root)
+
+        site.renew()
+        requests = 0
+
+        def another_is_served() -> None:
+            nonlocal requests
+            status, body, served = _secure(port, site.host, root)  # an error of TLS ends the test
+            requests += 1
+            if (status, body) != (200, "shop"):
+                pytest.fail(f"request {requests} during the renewal: {status} {body}")
+            assert served != first
+
+        eventually(another_is_served, timeout=90, interval=0.05)
+        assert requests > 1  # the first was served with the old one

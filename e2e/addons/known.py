@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from e2e.addons import gateway_api, metrics_server, traefik
+from e2e.addons import cert_manager, gateway_api, metrics_server, pebble, traefik
 from e2e.addons.addon import Addon
 
-ADDONS: dict[str, Addon] = {
-    module.ADDON.name: module.ADDON for module in (metrics_server, gateway_api, traefik)
-}
+_MODULES = (metrics_server, gateway_api, traefik, cert_manager, pebble)
+
+ADDONS: dict[str, Addon] = {module.ADDON.name: module.ADDON for module in _MODULES}
 """By name; each after those that it needs."""

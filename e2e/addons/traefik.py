@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 
 from e2e.addons.addon import Addon, Json
+from e2e.addons.workloads import deployment, named, restricted_pod, service
 from e2e.cluster.archives import PROBE, probe_image, program_image
 from e2e.cluster.providers import Cluster
 from e2e.tools.wheels import TRAEFIK, wheel_program
@@ -24,9 +25,7 @@ CLASS = "traefik"
 
 _VERSION = f"v{TRAEFIK.version}"
 _IMAGE = f"docker.io/library/traefik:{_VERSION}"
-_LABELS = {"app.kubernetes.io/name": "traefik"}
 _CHECK = "check"
-_CHECK_LABELS = {"app.kubernetes.io/name": _CHECK}
 _HOSTS = {"gateway": "gateway.check.test", "ingress": "ingress.check.test"}
 _PORT = 8080  # of the check's backend
 _PING = 9000
@@ -41,8 +40,8 @@ def _manifests() -> list[Json]:
     return [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}},
         *_rights(),
-        _service("traefik", _LABELS, {"http": (80, 80), "https": (443, 443)}),
-        _deployment("traefik", _LABELS, _traefik_pod()),
+        service(NAMESPACE, "traefik", {"http": (80, 80), "https": (443, 443)}),
+        deployment(NAMESPACE, "traefik", _traefik_pod()),
         *_classes(),
         _gateway(),
         *_check(),
@@ -56,6 +55,10 @@ def _ready(cluster: Cluster) -> None:
     programmed = conditions["Programmed"]
     assert programmed["status"] == "True", programmed
     assert programmed["observedGeneration"] == gateway["metadata"]["generation"], programmed
+    # One that is being replaced still answers, until it does not.
+    cluster.kubectl("-n", NAMESPACE, "rollout", "status", "deployment/traefik", "--timeout=1s")
+    label = "app.kubernetes.io/name=traefik"
+    assert len(cluster.kubectl("-n", NAMESPACE, "get", "pods", "-l", label, "-o", "name").split()) == 1
     with cluster.port_forward("service/traefik", 80, "-n", NAMESPACE) as port:
         for host in _HOSTS.values():
             status, body = _get(port, host)
@@ -77,6 +80,8 @@ def _traefik_pod() -> Json:
         # A listener's port has to be the port of an entry point.
         "--entrypoints.web.address=:80",
         "--entrypoints.websecure.address=:443",
+        # As the project's chart has it: an Ingress with `tls` says which certificate, not that there is TLS.
+        "--entrypoints.websecure.http.tls=true",
         f"--entrypoints.traefik.address=:{_PING}",
         "--ping",
         "--providers.kubernetesgateway",
@@ -92,26 +97,11 @@ def _traefik_pod() -> Json:
         "ports": [{"name": "http", "containerPort": 80}, {"name": "https", "containerPort": 443}],
         "readinessProbe": {"httpGet": {"path": "/ping", "port": _PING}, "periodSeconds": 1},
     }
-    pod = _restricted(server, user=65532)
+    pod = restricted_pod(server, user=65532, serviceAccountName="traefik")
     # Ports below 1024 without a capability; one of the sysctls that Pod Security restricted lets through.
     sysctl = {"name": "net.ipv4.ip_unprivileged_port_start", "value": "0"}
     pod["securityContext"]["sysctls"] = [sysctl]
-    return {**pod, "serviceAccountName": "traefik"}
-
-
-def _restricted(container: Json, *, user: int) -> Json:
-    """A pod of one container that Pod Security restricted accepts."""
-    context = {
-        "allowPrivilegeEscalation": False,
-        "capabilities": {"drop": ["ALL"]},
-        "readOnlyRootFilesystem": True,
-    }
-    of_the_pod = {"runAsNonRoot": True, "runAsUser": user, "seccompProfile": {"type": "RuntimeDefault"}}
-    resources = {"requests": {"cpu": "20m", "memory": "64Mi"}}
-    return {
-        "securityContext": of_the_pod,
-        "containers": [{"resources": resources, "securityContext": context, **container}],
-    }
+    return pod
 
 
 def _rights() -> list[Json]:
@@ -123,14 +113,14 @@ def _rights() -> list[Json]:
         _rule("discovery.k8s.io", ("endpointslices",), read),
         _rule("networking.k8s.io", ("ingresses", "ingressclasses"), read),
         _rule("networking.k8s.io", ("ingresses/status",), status),
-        _rule(_GATEWAY_API, (*kinds, "referencegrants", "listenersets"), read),
-        _rule(_GATEWAY_API, [f"{kind}/status" for kind in (*kinds, "listenersets")], status),
+        _rule(_GATEWAY_API, (*kinds, "referencegrants"), read),
+        _rule(_GATEWAY_API, [f"{kind}/status" for kind in kinds], status),
     ]
     group = "rbac.authorization.k8s.io"
     role = {"apiGroup": group, "kind": "ClusterRole", "name": "traefik"}
     subject = {"kind": "ServiceAccount", "name": "traefik", "namespace": NAMESPACE}
     return [
-        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": _named("traefik")},
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": named(NAMESPACE, "traefik")},
         {"apiVersion": f"{group}/v1", "kind": "ClusterRole", "metadata": {"name": "traefik"}, "rules": rules},
         {
             "apiVersion": f"{group}/v1",
@@ -169,7 +159,7 @@ def _gateway() -> Json:
     return {
         "apiVersion": f"{_GATEWAY_API}/v1",
         "kind": "Gateway",
-        "metadata": _named(GATEWAY),
+        "metadata": named(NAMESPACE, GATEWAY),
         "spec": {"gatewayClassName": CLASS, "listeners": [listener]},
     }
 
@@ -185,12 +175,12 @@ def _check() -> list[Json]:
     backend = {"service": {"name": _CHECK, "port": {"number": 80}}}
     path = {"path": "/", "pathType": "Prefix", "backend": backend}
     return [
-        _service(_CHECK, _CHECK_LABELS, {"http": (80, _PORT)}),
-        _deployment(_CHECK, _CHECK_LABELS, _restricted(server, user=10001)),
+        service(NAMESPACE, _CHECK, {"http": (80, _PORT)}),
+        deployment(NAMESPACE, _CHECK, restricted_pod(server, user=10001)),
         {
             "apiVersion": f"{_GATEWAY_API}/v1",
             "kind": "HTTPRoute",
-            "metadata": _named(_CHECK),
+            "metadata": named(NAMESPACE, _CHECK),
             "spec": {
                 "parentRefs": [{"name": GATEWAY}],
                 "hostnames": [_HOSTS["gateway"]],
@@ -200,33 +190,13 @@ def _check() -> list[Json]:
         {
             "apiVersion": "networking.k8s.io/v1",
             "kind": "Ingress",
-            "metadata": _named(_CHECK),
+            "metadata": named(NAMESPACE, _CHECK),
             "spec": {
                 "ingressClassName": CLASS,
                 "rules": [{"host": _HOSTS["ingress"], "http": {"paths": [path]}}],
             },
         },
     ]
-
-
-def _service(name: str, selector: Json, ports: dict[str, tuple[int, int]]) -> Json:
-    """`ports` maps a name to the Service's port and the pod's."""
-    listed = [
-        {"name": port, "port": outer, "targetPort": inner, "protocol": "TCP"}
-        for port, (outer, inner) in ports.items()
-    ]
-    spec = {"selector": selector, "ports": listed}
-    return {"apiVersion": "v1", "kind": "Service", "metadata": _named(name), "spec": spec}
-
-
-def _deployment(name: str, labels: Json, pod: Json) -> Json:
-    template = {"metadata": {"labels": labels}, "spec": pod}
-    spec = {"replicas": 1, "selector": {"matchLabels": labels}, "template": template}
-    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": _named(name), "spec": spec}
-
-
-def _named(name: str) -> Json:
-    return {"name": name, "namespace": NAMESPACE}
 
 
 ADDON = Addon(

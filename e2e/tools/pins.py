@@ -68,6 +68,8 @@ class Family:
         for name in ("go.mod", "go.sum", "main.go"):
             path = self.folder / name
             digest.update(f"{name}\0".encode() + (path.read_bytes() if path.exists() else b"") + b"\0")
+        for path in sorted(self.folder.glob("*/*.go")):
+            digest.update(f"{path.relative_to(self.folder)}\0".encode() + path.read_bytes() + b"\0")
         digest.update(repr((sorted(self.programs.items()), self.flags)).encode())
         return f"{self.name}-{digest.hexdigest()[:12]}"
 
@@ -89,6 +91,11 @@ _KUBE_PROGRAMS = (
 )  # fmt: skip
 _KUBE_ROUTER = "github.com/cloudnativelabs/kube-router/v2"
 _METRICS_SERVER = "sigs.k8s.io/metrics-server"
+_CERT_MANAGER = "github.com/cert-manager/cert-manager"
+_CERT_MANAGER_PROGRAMS = (
+    "cert-manager-controller", "cert-manager-webhook", "cert-manager-cainjector", "cert-manager-acmesolver",
+)  # fmt: skip
+_PEBBLE = "github.com/letsencrypt/pebble/v2/cmd"
 _CONTAINERD = "github.com/containerd/containerd/v2/cmd"
 
 FAMILIES = {
@@ -121,6 +128,14 @@ FAMILIES = {
             3,
             stamps=(f"k8s.io/client-go/pkg/version.gitVersion={pinned('metrics-server', _METRICS_SERVER)}",),
         ),
+        Family(
+            "cert-manager",
+            # Mains of our own: the project's are modules of their own, which it does not publish.
+            {name: f"{_CERT_MANAGER}/e2e/{name}" for name in _CERT_MANAGER_PROGRAMS},
+            4,
+            stamps=(f"{_CERT_MANAGER}/pkg/util.AppVersion={pinned('cert-manager', _CERT_MANAGER)}",),
+        ),
+        Family("pebble", {name: f"{_PEBBLE}/{name}" for name in ("pebble", "pebble-challtestsrv")}, 0.5),
     )
 }
 
