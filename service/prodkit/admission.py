@@ -19,7 +19,6 @@ from prodkit.access import AccessLog
 from prodkit.limiter import Limiter, Priority
 from prodkit.metrics import Metrics
 from prodkit.problems import MEDIA_TYPE, problem_body
-from prodkit.run_delay import RunDelay
 from prodkit.telemetry import OWN_BLOCK
 
 SHED_ROUTE = "shed"
@@ -52,15 +51,11 @@ class Admission:
         self._due = 0.0
         self._samples = 0
         self._used = 0.0
-        self._starved = 0.0
-        self._run_delay = RunDelay()
         self._register(metrics)
 
     def start(self) -> None:
         """Begin to watch the event loop that runs now."""
         self._used = time.thread_time()
-        self._run_delay.open()
-        self._starved = self._run_delay.seconds()
         self._due = asyncio.get_running_loop().time() + _SAMPLE_SECONDS
         self._timer = asyncio.get_running_loop().call_at(self._due, self._sample)
 
@@ -68,7 +63,6 @@ class Admission:
         """Watch no more."""
         if self._timer is not None:
             self._timer.cancel()
-        self._run_delay.close()
 
     def admits(self, path: str) -> bool:
         """True: serve the request, and call `limiter.release` at its end."""
@@ -132,9 +126,9 @@ class Admission:
         now = loop.time()
         lag = now - self._due
         self._lag.observe(lag)
+        # Late because of others on this processor is no reason to refuse anybody: twice our own time is the most.
         used, self._used = self._used, time.thread_time()
-        starved, self._starved = self._starved, self._run_delay.seconds()
-        serious = self.limiter.sample_lag(lag, used=self._used - used, starved=self._starved - starved)
+        serious = self.limiter.sample_lag(min(lag, 2 * (self._used - used)))
         self._samples += 1
         if serious or self._samples >= _SAMPLES:
             self._samples = 0

@@ -47,10 +47,6 @@ class LagTuning:
     minimum: float = 4
     quiet_windows: int = 20
     """So many windows in a row with room to spare, and nothing is limited any more."""
-    waiting_smoothing: float = 0.1
-    """How fast the floor follows the requests that are in flight while nothing is late."""
-    waiting_decay: float = 0.97
-    """The floor sinks by this much a late window: half of it in two seconds."""
 
 
 class LagController:
@@ -61,13 +57,11 @@ class LagController:
         self.limit = float(MAXIMUM)
         self.lag = 0.0
         """Smoothed, in seconds."""
-        self.waiting = 0.0
-        """Requests in flight while the loop is on time: they wait for others and cost it nothing. The floor."""
         self._quiet = 0
         self._late = 0
 
-    def observe(self, mean_lag: float, peak: int, *, full: bool, waiting: int = 0) -> None:
-        """End a window: its mean lag, most and fewest requests in flight, and whether the limit was reached."""
+    def observe(self, mean_lag: float, peak: int, *, full: bool) -> None:
+        """End a window: its mean lag, most requests in flight, and whether the limit was reached."""
         tuning = self.tuning
         self.lag += tuning.smoothing * (mean_lag - self.lag)
         self._late = self._late + 1 if self.lag > tuning.target_seconds else 0
@@ -79,15 +73,12 @@ class LagController:
             if worst > 2 * tuning.target_seconds:
                 least, most = tuning.strong_decrease
                 factor = max(least, min(most, tuning.target_seconds / worst))
-            self.waiting *= tuning.waiting_decay
-            self.limit = min(MAXIMUM, max(tuning.minimum, self.waiting, min(self.limit, peak) * factor))
+            self.limit = max(tuning.minimum, min(self.limit, peak) * factor)
         elif full:
             self._quiet = 0
             self.limit = min(MAXIMUM, self.limit + max(1.0, self.limit / (8 if self._well() else 16)))
         else:
             self._quiet += 1
-            if self.limit >= MAXIMUM and self._well():
-                self.waiting += tuning.waiting_smoothing * (waiting - self.waiting)
             if self._quiet >= tuning.quiet_windows:
                 self.limit = float(MAXIMUM)
 
@@ -162,15 +153,6 @@ class GradientController:
         return known
 
 
-def own_lag(seconds: float, *, used: float, starved: float) -> float:
-    """The part of a lag that is this loop's own work, in seconds.
-
-    Time in which others had the processor is not, nor is time in which the loop slept in a call that blocks: twice
-    the time that it ran is the most.
-    """
-    return max(0.0, min(seconds - starved, 2 * used))
-
-
 class Limiter:
     """Admits or refuses; has to be told when a request ends and, ten times a second, when a window does."""
 
@@ -181,7 +163,6 @@ class Limiter:
         self.limit = float(MAXIMUM)
         self._peak = 0
         self._full = False
-        self._fewest = 0
         self._lags: list[float] = []
         self._serious = 0.0
 
@@ -199,32 +180,23 @@ class Limiter:
         """A request that was admitted has ended, however."""
         self.in_flight -= 1
 
-    def sample_lag(self, seconds: float, *, used: float = math.inf, starved: float = 0.0) -> bool:
-        """How much later than asked for the event loop called us. True: end the window now.
-
-        `used` and `starved` are the seconds since the last sample in which this thread ran, and in which it could
-        have but others had the processor. What comes of those others is no reason to refuse anybody.
-        """
-        serious_seconds = self.lag.tuning.serious_seconds
-        own = own_lag(seconds, used=used, starved=starved)
-        if own > serious_seconds and own > starved:
-            self._serious = own
-        elif own > serious_seconds:  # one turn that works off what came while others ran: once is no overload
-            own = serious_seconds
-        self._lags.append(own)
-        self._fewest = min(self._fewest, self.in_flight)
-        return own >= serious_seconds
+    def sample_lag(self, seconds: float) -> bool:
+        """How much later than asked for the event loop called us. True: end the window now, it is serious."""
+        self._lags.append(max(0.0, seconds))
+        if seconds > self.lag.tuning.serious_seconds:
+            self._serious = seconds
+        return self._serious > 0
 
     def end_window(self) -> None:
         """About every 100 ms: learn from what was seen since the last time."""
         mean = sum(self._lags) / len(self._lags) if self._lags else 0.0
         full = self._full or self._peak >= 0.8 * self.limit
         # The calm before one long turn of the loop says nothing about it.
-        self.lag.observe(max(mean, self._serious), self._peak, full=full, waiting=self._fewest)
+        self.lag.observe(max(mean, self._serious), self._peak, full=full)
         lagging = self.lag.lag > self.lag.tuning.target_seconds
         self.gradient.observe(self._peak, full=full, lagging=lagging)
         self.limit = min(self.lag.limit, self.gradient.limit)
         self._lags.clear()
-        self._peak = self._fewest = self.in_flight
+        self._peak = self.in_flight
         self._full = False
         self._serious = 0.0

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prodkit.limiter import MAXIMUM, SHARES, GradientController, LagController, Limiter, Priority, own_lag
+from prodkit.limiter import MAXIMUM, SHARES, GradientController, LagController, Limiter, Priority
 
 
 def overloaded(limiter: Limiter, windows: int, *, cost: float = 0.004) -> None:
@@ -49,99 +48,6 @@ def test_recovers_within_two_seconds_of_calm() -> None:
     overloaded(limiter, 50)
     calm(limiter, 40)
     assert limiter.limit == MAXIMUM
-
-
-def starved(limiter: Limiter, *, share: float, load: float, seconds: float, cost: float = 0.004) -> int:
-    """Requests refused while we get `share` of a processor in slices of 12 ms, and `load` of it is asked for.
-
-    A turn of the loop works off what has come; every turn ends with a sample. Sixty more requests only wait.
-    Returns the number of refusals.
-    """
-    assert all(limiter.admit(Priority.NORMAL) for _ in range(60))
-    slice_seconds, every = 0.012, cost / load
-    now = due = arrived = 0.0
-    granted, refused, samples = slice_seconds, 0, 0
-    while now < seconds:
-        begun, used, waited, admitted = now, 0.0, 0.0, 0
-        now += max(0.0, due - now)  # idle until the sample is due: a thread that sleeps is owed a slice
-        while arrived <= now:
-            arrived += every
-            if limiter.admit(Priority.NORMAL):
-                admitted += 1
-                used += cost
-            else:
-                refused += 1
-        work = used
-        while work > 0:
-            ran = min(work, granted)
-            work, granted, now = work - ran, granted - ran, now + ran
-            if granted <= 0:
-                away = slice_seconds / share - slice_seconds
-                waited, now, granted = waited + away, now + away, slice_seconds
-        assert now >= begun
-        samples += 1
-        if limiter.sample_lag(now - due, used=used, starved=waited) or samples % 10 == 0:
-            limiter.end_window()
-        for _ in range(admitted):
-            limiter.release()
-        due = now + 0.01
-    return refused
-
-
-@pytest.mark.parametrize(("share", "load"), [(0.5, 0.35), (0.2, 0.16)])
-def test_a_loop_that_others_keep_from_the_processor_refuses_nobody(share: float, load: float) -> None:
-    assert starved(Limiter(), share=share, load=load, seconds=30) == 0
-
-
-def test_a_loop_with_half_a_processor_still_knows_when_it_has_too_much() -> None:
-    assert starved(Limiter(), share=0.5, load=1.5, seconds=10) > 0
-
-
-def test_many_requests_in_one_starved_turn_are_limited_after_three_turns() -> None:
-    limiter = Limiter()
-    for _ in range(3):
-        while limiter.in_flight < 100 and limiter.admit(Priority.NORMAL):
-            pass
-        assert limiter.sample_lag(2.0, used=0.4, starved=1.6)
-        limiter.end_window()
-        for _ in range(limiter.in_flight):
-            limiter.release()
-    assert limiter.limit <= 25
-
-
-def test_only_its_own_work_makes_a_loop_late() -> None:
-    assert own_lag(0.2, used=0.01, starved=0.19) == pytest.approx(0.01)
-    assert own_lag(0.2, used=0.01, starved=0.3) == 0
-    assert own_lag(0.2, used=0.01, starved=0.0) == 0.02  # a handler that blocks: it used little
-    assert own_lag(0.2, used=0.21, starved=0.0) == 0.2
-
-
-def test_a_pause_that_others_made_is_not_serious() -> None:
-    limiter = Limiter()
-    for _ in range(100):
-        limiter.admit(Priority.NORMAL)
-    limiter.sample_lag(1.2, used=0.2, starved=1.0)
-    limiter.end_window()
-    assert limiter.limit == MAXIMUM
-    assert limiter.sample_lag(0.2, used=0.2)
-    limiter.end_window()
-    assert limiter.limit < 100
-
-
-def test_requests_that_only_wait_are_never_above_the_limit() -> None:
-    limiter = Limiter()
-    for _ in range(52):
-        limiter.admit(Priority.NORMAL)
-    for _ in range(60):
-        limiter.sample_lag(0.0)
-        limiter.end_window()
-    limiter.sample_lag(1.0, used=1.0)
-    limiter.end_window()
-    assert 45 < limiter.limit < MAXIMUM
-    for _ in range(52):
-        limiter.release()
-    overloaded(limiter, 150)  # of other requests: the loop's own lag wins in the end
-    assert limiter.lag.waiting < 5
 
 
 def test_cheap_requests_get_a_high_limit() -> None:
