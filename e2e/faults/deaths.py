@@ -156,6 +156,7 @@ def sleeps(world: World) -> None:
         eventually(leads, timeout=40)
         # Work that the sleeper will see as soon as it wakes.
         world.kubectl("delete", "service", "catalog")
+        world.forget("Service")
         world.until(lambda: world.exists("service"), "the new leader repairs it")
         before = len(world.proxy.writes(world.namespace))
         world.kubectl("patch", "service", "catalog", "--type=merge", "-p", '{"spec":{"selector":{"x":"y"}}}')

@@ -35,7 +35,6 @@ def _control_plane(world: World) -> ControlPlane:
 def _dies(world: World, *parts: str) -> None:
     world.apply()
     world.converged()
-    world.remember()
     with _control_plane(world).without(*parts):
         world.until(lambda: "the watch broke" in world.operator.log.read_text(), "the operator notices")
         world.until(lambda: world.operator.get("/healthz")[0] == 200, "no new process is asked for")
@@ -66,7 +65,6 @@ def _alarm(etcd: str, action: str) -> None:
 def etcd_is_full(world: World) -> None:
     world.apply()
     world.converged()
-    world.remember()
     etcd = _control_plane(world).etcd
     _alarm(etcd, "ACTIVATE")
     try:
@@ -76,7 +74,7 @@ def etcd_is_full(world: World) -> None:
         assert not world.exists("service")
     finally:
         _alarm(etcd, "DEACTIVATE")
-    world.uids.pop("Service")
+    world.forget("Service")
     world.until(lambda: world.exists("service"), "there is room again", timeout=RECOVERED)
     world.holds()
 
@@ -91,7 +89,6 @@ def downgrade(world: World) -> None:
     """There is no newer release: its field in the CRD and its digest on a child are made by hand."""
     world.apply()
     world.converged()
-    world.remember()
     template = world.get("deployment")["spec"]["template"]
     world.operator.stop()
     spec = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties"
@@ -178,7 +175,6 @@ def blocked_output(world: World) -> None:
     """Out of memory is a death as any other (F01); no file is written, so that a full disk is none of its faults."""
     world.apply()
     world.converged()
-    world.remember()
     world.operator.stop()
     with world.operator.through_a_pipe() as reader:
         world.operator.start()
@@ -238,7 +234,6 @@ def clocks(world: World) -> None:
             first = leaders()
             world.apply()
             world.converged()
-            world.remember()
             set_clock("-600")
             world.apply(port=8090)
             world.converged()

@@ -32,7 +32,6 @@ def expired(lines: Iterable[bytes]) -> Iterator[bytes]:
 def gone(world: World) -> None:
     world.apply()
     world.converged()
-    world.remember()
     rules = [
         world.proxy.add(Stream(expired), verb="watch", resource=resource, times=2)
         for resource in ("services", "deployments", "productionservices")
@@ -55,7 +54,6 @@ def silence(world: World) -> None:
 
     world.apply()
     world.converged()
-    world.remember()
     world.operator.stop()
     rule = world.proxy.add(Stream(silent), verb="watch", resource="services", times=1)
     world.operator.start()
@@ -84,7 +82,6 @@ def dead_stream(world: World) -> None:
 
     world.apply()
     world.converged()
-    world.remember()
     world.operator.stop()
     rule = world.proxy.add(
         Stream(silent),
@@ -128,6 +125,7 @@ def disorder(world: World) -> None:
     world.proxy.add(Stream(doubled), verb="watch", resource="services", times=None)
     world.operator.start()
     world.kubectl("delete", "poddisruptionbudget", "catalog")
+    world.forget("PodDisruptionBudget")
     world.repair()
     world.until(lambda: world.exists("poddisruptionbudget"), "the lost deletion is found", timeout=60)
     world.holds()
@@ -137,7 +135,6 @@ def disorder(world: World) -> None:
 def stale(world: World) -> None:
     world.apply(replicas={"min": 2, "max": 5})
     world.converged()
-    world.remember()
     over = threading.Event()
 
     def frozen(lines: Iterable[bytes]) -> Iterator[bytes]:
@@ -153,6 +150,5 @@ def stale(world: World) -> None:
     world.apply(replicas={"min": 3}, port=8084)
     world.converged(timeout=45)
     over.set()
-    world.uids.pop("Service")
-    world.uids.pop("HorizontalPodAutoscaler", None)
+    world.forget("Service", "HorizontalPodAutoscaler")
     world.holds()

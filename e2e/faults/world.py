@@ -22,13 +22,35 @@ from productionservice.diff import drift
 from productionservice.effective import compute_effective
 from tests.api.team import Team
 
+CHECKS = 2
+"""Goes up when `World.holds` asks for more: an outcome from before is told as one."""
 QUIET_SECONDS = 2.0
 """Without a write for this long, with a resync each 10 s and a repair in between, the operator is at rest."""
+REST_SECONDS = 30.0
+"""By then it has to be at rest."""
 MOST_REQUESTS = 1500
 """Of one scenario. A retry without back-off makes thousands within seconds."""
 CANARY = "canary-4f1d9c"
 """Value of a Secret that nothing may ever show."""
 OPTIONAL = frozenset({"ServiceMonitor"})
+_OLD = {"app.kubernetes.io/name": "catalog"}
+"""What a hand-made object of the same application may well be labelled with."""
+_BYSTANDERS: tuple[dict[str, Any], ...] = tuple(
+    {"apiVersion": version, "kind": kind, "metadata": {"name": "bystander", "labels": _OLD}, **body}
+    for version, kind, body in (
+        ("v1", "ConfigMap", {"data": {"a": "b"}}),
+        ("v1", "Service", {"spec": {"ports": [{"port": 1}]}}),
+        ("networking.k8s.io/v1", "NetworkPolicy", {"spec": {"podSelector": {"matchLabels": _OLD}}}),
+        ("apps/v1", "Deployment", {
+            "spec": {
+                "replicas": 0, "selector": {"matchLabels": _OLD},
+                "template": {
+                    "metadata": {"labels": _OLD}, "spec": {"containers": [{"name": "old", "image": "old:1"}]},
+                },
+            },
+        }),
+    )
+)  # fmt: skip
 
 
 @dataclass
@@ -37,14 +59,27 @@ class World(Team):
 
     operator: FaultyOperator
     proxy: FaultProxy = field(kw_only=True)
-    bystander: dict[str, Any] = field(default_factory=dict)
+    bystanders: dict[str, dict[str, Any]] = field(default_factory=dict)
     uids: dict[str, str] = field(default_factory=dict)
+    remembers: bool = False
 
     def prepare(self) -> None:
-        """Somebody else's object, and a Secret that the service reads."""
+        """Objects of somebody else, of kinds that the operator writes too, and a Secret that the service reads."""
         self.kubectl("create", "secret", "generic", "db", f"--from-literal=password={CANARY}")
-        self.kubectl("create", "configmap", "bystander", "--from-literal=a=b")
-        self.bystander = self.get("configmap", "bystander")
+        for manifest in _BYSTANDERS:
+            self.create(manifest)
+        self.bystanders = {m["kind"]: self._foreign(m["kind"]) for m in _BYSTANDERS}
+
+    def _foreign(self, kind: str) -> dict[str, Any]:
+        """Somebody else's object without what the cluster's own controllers write into it."""
+        live = self.get(kind.lower(), "bystander")
+        metadata = live["metadata"]
+        for key in ("resourceVersion", "generation"):
+            metadata.pop(key, None)
+        metadata.get("annotations", {}).pop("deployment.kubernetes.io/revision", None)
+        managers = metadata.pop("managedFields")
+        theirs = [m for m in managers if m["manager"] != "kube-controller-manager"]
+        return {"metadata": metadata, "managers": theirs, "spec": live.get("spec"), "data": live.get("data")}
 
     def apply(self, name: str = "catalog", **spec: Any) -> None:
         """A service that reads the Secret."""
@@ -60,9 +95,21 @@ class World(Team):
                 found[kind] = self.get(kind.lower(), manifest["metadata"]["name"])
         return found
 
+    def converged(self, name: str = "catalog", *, timeout: float = 30) -> None:
+        """As of a team; and from the first time on every child has to stay the very object that it is."""
+        super().converged(name, timeout=timeout)
+        if name == "catalog" and not self.remembers:
+            self.remember()
+
     def remember(self) -> None:
-        """From here on every child has to stay the very object that it is."""
+        """From here on every child of `catalog` has to stay the very object that it is."""
+        self.remembers = True
         self.uids = {kind: live["metadata"]["uid"] for kind, live in self.children().items()}
+
+    def forget(self, *kinds: str) -> None:
+        """These are deleted in the scenario, so that they come back as other objects."""
+        for kind in kinds:
+            del self.uids[kind]
 
     def holds(self, name: str = "catalog", *, timeout: float = 60) -> None:
         """All invariants, after the fault is over. Raises AssertionError with what does not hold."""
@@ -70,19 +117,26 @@ class World(Team):
         self.operator.again()
         self.converged(name, timeout=timeout)
         eventually(lambda: self.as_rendered(name), timeout=30)  # I1
-        live = self.children(name)
-        assert all(live[kind]["metadata"]["uid"] == uid for kind, uid in self.uids.items()), (
-            "I2: UIDs changed"
-        )
+        self.as_observed(name)
+        self.unharmed()
+        self._at_rest()
+        live = {kind: child["metadata"]["uid"] for kind, child in self.children().items()}
+        changed = [kind for kind, uid in self.uids.items() if live.get(kind) != uid]
+        assert not changed, f"I2: UIDs changed: {changed}"
+        self._no_secret_shown()
+        assert len(self.proxy.seen) < MOST_REQUESTS, f"I7: {len(self.proxy.seen)} requests"
+
+    def unharmed(self) -> None:
+        """I4: nobody else's object was written."""
+        for kind, before in self.bystanders.items():
+            assert self._foreign(kind) == before, f"I4: somebody else's {kind} was written"
+
+    def as_observed(self, name: str = "catalog") -> None:
+        """I3: each condition is about the newest generation."""
         service = self.get("psvc", name)
         generation = service["metadata"]["generation"]
         for condition in service["status"]["conditions"]:
             assert condition["observedGeneration"] == generation, f"I3: {condition}"
-        now = self.get("configmap", "bystander")["metadata"]["resourceVersion"]
-        assert now == self.bystander["metadata"]["resourceVersion"], "I4: somebody else's object was written"
-        self._at_rest()
-        self._no_secret_shown()
-        assert len(self.proxy.seen) < MOST_REQUESTS, f"I7: {len(self.proxy.seen)} requests"
 
     def until(self, check: Callable[[], bool], what: str, *, timeout: float = 30) -> None:
         """Wait until something is so."""
@@ -122,10 +176,10 @@ class World(Team):
             writes = [s.at for s in self.proxy.seen if s.call.writes and s.call.namespace == self.namespace]
             assert time.monotonic() - max(writes, default=0.0) > QUIET_SECONDS, "I5: it goes on writing"
 
-        eventually(quiet, timeout=30)
+        eventually(quiet, timeout=REST_SECONDS)
         since = time.monotonic()
         self.repair()
-        eventually(quiet, timeout=30)
+        eventually(quiet, timeout=REST_SECONDS)
         writes = self.proxy.writes(self.namespace, since)
         assert writes == ["apply services/catalog"], f"I5: {writes}"
 
