@@ -51,7 +51,7 @@ def run(made: World, counted: dict[str, int], *, steps: int, first_seed: int) ->
         machine = type("Sequence", (Steps,), {"base": made, "counted": counted, "done": staticmethod(done)})
         # No shrinking by default: each try costs a minute on a real API server, and fifty steps can be read.
         chosen = settings(
-            max_examples=-(-left // EXAMPLE), stateful_step_count=min(EXAMPLE, left), phases=[Phase.generate],
+            max_examples=-(-left // EXAMPLE), stateful_step_count=min(EXAMPLE, left) + 1, phases=[Phase.generate],
             deadline=None, database=None, suppress_health_check=list(HealthCheck),
         )  # fmt: skip
         run_state_machine_as_test(seed(number)(machine), settings=chosen)

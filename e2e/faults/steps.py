@@ -10,8 +10,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
+from hypothesis import assume
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from e2e import crds
 from e2e.eventually import eventually
@@ -69,20 +70,27 @@ class Steps(RuleBasedStateMachine):
     done: ClassVar[Callable[[str], None]]
     """Told after each check that held."""
 
+    world: World
+
     def __init__(self) -> None:
         super().__init__()
-        namespace = f"steps-{uuid.uuid4().hex[:8]}"
-        self.base.cluster.kubectl("create", "namespace", namespace)
-        self.world = World(
-            self.base.cluster, self.base.operator, namespace, self.base.folder, proxy=self.base.proxy
-        )
-        self.world.prepare()
         self.alive: set[str] = set()
         self.handed_over = self.token = False
         self.since_check = 0
         self.paused: set[str] = set()
         self.edited = False
         """True when a service or a child was changed since the operator or a kind came or went last."""
+
+    @initialize(number=st.integers(0, 2**16))
+    def begin(self, number: int) -> None:
+        """A namespace. Not for the first of hypothesis' examples, which is the simplest: one step again and again."""
+        assume(number > 0)
+        namespace = f"steps-{uuid.uuid4().hex[:8]}"
+        self.base.cluster.kubectl("create", "namespace", namespace)
+        self.world = World(
+            self.base.cluster, self.base.operator, namespace, self.base.folder, proxy=self.base.proxy
+        )
+        self.world.prepare()
 
     def _made(self, what: str, *, edited: bool = True) -> None:
         self.edited = edited
@@ -268,6 +276,8 @@ class Steps(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """What is left of the steps is looked at as well."""
+        if not hasattr(self, "world"):
+            return
         try:
             if self.since_check:
                 self.check()
