@@ -21,7 +21,7 @@ from pathlib import Path
 from benchmarks.figures import Figure, report
 from benchmarks.service.dependents import SOFT_SECONDS
 from benchmarks.service.openloop import Answer, OpenLoop
-from benchmarks.service.processes import Server, machine, serve
+from benchmarks.service.processes import Server, go_first, machine, serve
 from prodkit.cache.redis_store import OPERATION_SECONDS
 from tests.service.real.servers import Server as Redis
 from tests.service.real.servers import redis_server
@@ -57,11 +57,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 @contextlib.contextmanager
 def _processes(env: dict[str, str]) -> Iterator[list[Server]]:
+    go_first(0)
     with contextlib.ExitStack() as stack:
-        yield [
+        servers = [
             stack.enter_context(serve("hot", "hot", module="benchmarks.service.dependents", env=env))
             for _ in range(PROCESSES)
         ]
+        for server in servers:
+            go_first(server.pid)
+        yield servers
 
 
 async def _with_redis(servers: list[Server], log: Path, seconds: float) -> list[Figure]:

@@ -4,7 +4,7 @@
     python -m benchmarks.service.dependents hot PORT        settings: REDIS_URL, ORIGIN_LOG
 
 `hot` keeps what a slow origin says: `/hot` for a second, `/long` for an hour. Each call of the origin is one line in
-the file ORIGIN_LOG: the key, and when.
+the file ORIGIN_LOG: the key, and when. Without the limiter: callers of a cold key wait, and are to be waited for.
 """
 
 from __future__ import annotations
@@ -52,9 +52,8 @@ def hot(port: int) -> None:
             await cache.close()
         await client.aclose()
 
-    app = create_app(
-        Settings.load(name="bench", host="127.0.0.1", port=port, admin_port=0), lifespan=lifespan
-    )
+    settings = Settings.load(name="bench", host="127.0.0.1", port=port, admin_port=0, overload_limit=False)
+    app = create_app(settings, lifespan=lifespan)
 
     @app.get("/{key}")
     async def read(key: str) -> int:
