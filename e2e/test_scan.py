@@ -7,11 +7,15 @@ from pathlib import Path
 import pytest
 import yaml
 
+from e2e import crds
+from e2e.cluster.providers import Cluster
 from e2e.scan.checkov import Finding, Scan, scan
 from e2e.scan.exceptions import Accepted, accepted, left, unneeded
+from e2e.scan.kubeconform import conform
 from e2e.scan.subjects import merged, subjects
 
 BAD = Path(__file__).parent / "scan" / "bad" / "checkov.yaml"
+REFUSED = BAD.with_name("kubeconform.yaml")
 ROOT_UID = Finding("service-minimal", "CKV_K8S_40", "Deployment.shop.catalog", "high UID")
 
 
@@ -35,6 +39,22 @@ def test_a_bad_pod_is_found(scanned: Scan) -> None:
 
     # privileged, host network, latest, privilege escalation, root, writable root, seccomp
     assert found >= {f"CKV_K8S_{number}" for number in (16, 19, 14, 20, 23, 22, 31)}
+
+
+@pytest.mark.api
+def test_every_object_is_one_that_the_api_server_serves_and_knows(api_cluster: Cluster) -> None:
+    crds.install(api_cluster, "prometheus-operator", "servicemonitors")
+    bad = list(yaml.safe_load_all(REFUSED.read_text()))
+    result = conform(subjects() | {"bad": bad}, api_cluster)
+
+    assert [finding for finding in result.findings if finding.subject != "bad"] == []
+    assert result.passed == sum(map(len, subjects().values()))
+    assert {finding.resource.split()[-1] for finding in result.findings} == {
+        "gone",
+        "nobody",
+        "unknown",
+        "type",
+    }
 
 
 def test_parts_of_one_object_are_one_object() -> None:

@@ -136,6 +136,7 @@ FAMILIES = {
             stamps=(f"{_CERT_MANAGER}/pkg/util.AppVersion={pinned('cert-manager', _CERT_MANAGER)}",),
         ),
         Family("pebble", {name: f"{_PEBBLE}/{name}" for name in ("pebble", "pebble-challtestsrv")}, 0.5),
+        Family("kubeconform", {"kubeconform": "github.com/yannh/kubeconform/cmd/kubeconform"}, 0.3),
     )
 }
 

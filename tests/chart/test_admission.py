@@ -87,7 +87,7 @@ def test_the_api_server_calls_what_the_operator_serves() -> None:
     assert service["path"] == PATH
     assert service["port"] == port["port"]
     assert {"ports": [{"protocol": "TCP", "port": listening["containerPort"]}]} in ingress
-    (mount,) = container["volumeMounts"]
+    _token, mount = container["volumeMounts"]
     assert mount["mountPath"] == environment(manifests)["PRODUCTIONSERVICE_OPERATOR_WEBHOOK_CERTIFICATES"]
 
 
@@ -98,7 +98,7 @@ def test_the_charts_certificate_is_for_its_service_and_pods_never_see_the_author
     leaf = certificate(served["tls.crt"])
     names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     bundle = webhook(manifests)["clientConfig"]["caBundle"]
-    (volume,) = pod_spec(manifests)["volumes"]
+    _token, volume = pod_spec(manifests)["volumes"]
 
     leaf.verify_directly_issued_by(certificate(bundle))
     assert names.get_values_for_type(x509.DNSName) == [f"{NAME}-webhook.{NAMESPACE}.svc"]
@@ -117,7 +117,7 @@ def test_cert_manager_makes_the_certificate_and_brings_its_authority(issuer: Jso
     )
     made = only(manifests, "Certificate")
     configuration = only(manifests, "ValidatingWebhookConfiguration")
-    (volume,) = pod_spec(manifests)["volumes"]
+    _token, volume = pod_spec(manifests)["volumes"]
 
     assert of_kind(manifests, "Secret") == []
     assert len(of_kind(manifests, "Issuer")) == (0 if issuer else 1)
@@ -134,7 +134,7 @@ def test_without_the_webhook_nothing_of_it_is_left() -> None:
     spec = pod_spec(manifests)
 
     assert of_kind(manifests, "ValidatingWebhookConfiguration") == of_kind(manifests, "Secret") == []
-    assert "volumes" not in spec
+    assert [volume["name"] for volume in spec["volumes"]] == ["api-access"]
     assert "webhook" not in str(spec)
     assert 9443 not in [
         p["port"] for rule in only(manifests, "NetworkPolicy")["spec"]["ingress"] for p in rule["ports"]

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from e2e.helm import HelmError, helm
+from productionservice.config import SERVICE_ACCOUNT
 from productionservice.rbac import lease_rules
 from tests.chart.rendering import (
     CHART,
@@ -24,6 +25,8 @@ pytestmark = pytest.mark.api  # needs Helm, which is built with the cluster's ot
 
 GOLDEN = Path(__file__).parent / "golden"
 DIGEST = f"sha256:{'a' * 64}"
+BY_DIGEST: Json = {"image": {"digest": DIGEST}}
+"""The defaults, and the image as production names it."""
 AUTHORITY = "-----BEGIN CERTIFICATE-----\nZXhhbXBsZQ==\n-----END CERTIFICATE-----\n"
 ODD: Json = {
     "image": {"repository": "registry.example:5000/platform/operator", "tag": "v9", "digest": DIGEST},
@@ -119,7 +122,7 @@ def blank_certificates(manifests: list[Json]) -> None:
                 webhook["clientConfig"]["caBundle"] = "made by Helm"
 
 
-@pytest.mark.parametrize(("case", "values"), [("default", {}), ("odd", ODD)], ids=["default", "odd"])
+@pytest.mark.parametrize(("case", "values"), [("default", BY_DIGEST), ("odd", ODD)], ids=["default", "odd"])
 def test_the_rendering_is_the_golden_one(case: str, values: Json, update_golden: bool) -> None:
     manifests = [m for m in render(values) if m["kind"] != "CustomResourceDefinition"]  # has its own test
     blank_certificates(manifests)
@@ -129,6 +132,18 @@ def test_the_rendering_is_the_golden_one(case: str, values: Json, update_golden:
         golden.write_text(text)
 
     assert text == golden.read_text(), "read the difference, then: pytest tests/chart --update-golden"
+
+
+def test_the_operators_token_is_asked_for_and_lives_where_clients_look() -> None:
+    spec = pod_spec(render({}))
+    (access,) = (volume for volume in spec["volumes"] if volume["name"] == "api-access")
+    (mount,) = (m for m in spec["containers"][0]["volumeMounts"] if m["name"] == "api-access")
+
+    assert spec["automountServiceAccountToken"] is False
+    assert Path(mount["mountPath"]) == SERVICE_ACCOUNT
+    assert [next(iter(source)) for source in access["projected"]["sources"]] == [
+        "serviceAccountToken", "configMap", "downwardAPI",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("values", "words"), REFUSED.values(), ids=REFUSED.keys())

@@ -15,7 +15,7 @@ from productionservice import contract, labels
 from productionservice.children import APPLY_ORDER, CHILDREN, BuildContext
 from productionservice.children.quantity import amount, canonical
 from productionservice.names import volume_name
-from tests.support.builders import children, container, make_service, rendered
+from tests.support.builders import IMAGE, children, container, make_service, rendered
 
 NOT_A_KIND = {"context", "pod", "quantity", "references"}
 
@@ -151,3 +151,10 @@ def test_what_is_no_quantity_is_refused_by_name(text: str) -> None:
     with pytest.raises(ValueError, match=r"is no quantity|has the unknown unit") as caught:
         amount(text)
     assert repr(text) in str(caught.value)
+
+
+def test_resources_that_were_emptied_stay_empty_and_a_tag_alone_names_the_image() -> None:
+    made = container(make_service(resources={"requests": {}, "limits": {}}))
+
+    assert "resources" not in made
+    assert made["image"] == f"{IMAGE['repository']}:{IMAGE['tag']}"
