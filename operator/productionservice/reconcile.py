@@ -143,6 +143,8 @@ class Reconciler:
         service, effective = wish.service, wish.effective
         observed = self._caches.observe(service, wish.desired)
         plan = make_plan(service, effective, wish.desired, observed, held=wish.held, paused=wish.paused)
+        if any(_disowned(change, observed) for change in plan.writes):
+            await self._still_wanted(service, observed.owner_uid)
         namespace = service.metadata.namespace
         self._caches.verify(namespace, plan)
 
@@ -156,6 +158,16 @@ class Reconciler:
             plan, namespace=namespace, client=self._client, caches=self._caches, resolve=resolve
         )
         return plan, applied
+
+    async def _still_wanted(self, service: ProductionService, uid: str) -> None:
+        """Ask the API server itself. Raises Transient when the service leaves: the events of its children, from which
+        `--cascade=orphan` takes the owner, may come before its own, and with the owner back they would be deleted.
+        """
+        name = service.metadata.name
+        found = await self._client.find(PARENTS, service.metadata.namespace, name)
+        metadata = found["metadata"] if found else {}
+        if metadata.get("uid") != uid or "deletionTimestamp" in metadata:
+            raise Transient(f"{name} is being deleted: its children are left as they are")
 
     def _next_look(self, wish: Wish, applied: Applied) -> float | None:
         """From what failed, and from the end of a pause."""
@@ -202,6 +214,12 @@ def _paused_since(body: Body) -> datetime | None:
     conditions = (body.get("status") or {}).get("conditions") or []
     found = next((c for c in conditions if c.get("type") == PAUSED and c.get("status") == "True"), None)
     return datetime.fromisoformat(found["lastTransitionTime"]) if found else None
+
+
+def _disowned(change: Change, observed: Observed) -> bool:
+    """True for a write to an object that is there and has no owner: mended, or adopted."""
+    found = observed.objects.get(change.ref)
+    return found is not None and found.owner is None
 
 
 def next_look(applied: Applied) -> float | None:

@@ -108,6 +108,42 @@ async def test_after_a_restart_a_pass_makes_no_call(world: Pass) -> None:
     assert restarted.cluster.writes() == []
 
 
+@pytest.mark.parametrize("leaves", ["is being deleted", "is gone", "another of its name is there"])
+async def test_children_that_lose_their_owner_before_we_hear_of_its_end_are_left(
+    world: Pass, leaves: str
+) -> None:
+    await world.reconcile(KEY)
+    for (kind, _), body in world.cluster.objects.items():
+        if kind != "status":
+            body["metadata"].pop("ownerReferences")
+            world.cluster.store(kind, body, uid=body["metadata"]["uid"])
+    world.cluster.show(world.caches)
+    world.cluster.writes()
+    service = world.cluster.objects["status", "catalog"]["metadata"]
+    if leaves == "is gone":
+        del world.cluster.objects["status", "catalog"]
+    elif leaves == "is being deleted":
+        service["deletionTimestamp"] = "2026-01-02T03:04:05Z"
+    else:
+        service["uid"] = "another"
+
+    with pytest.raises(Transient, match="catalog is being deleted"):
+        await world.reconcile(KEY)
+    assert world.cluster.writes() == []
+
+
+async def test_a_child_whose_owner_somebody_takes_away_gets_it_back(world: Pass) -> None:
+    await world.reconcile(KEY)
+    body = world.cluster.objects["Service", "catalog"]
+    body["metadata"].pop("ownerReferences")
+    world.cluster.store("Service", body, uid=body["metadata"]["uid"])
+    world.cluster.show(world.caches)
+    world.cluster.writes()
+    await world.reconcile(KEY)
+
+    assert "apply Service catalog" in world.cluster.writes()
+
+
 async def test_what_is_no_longer_wanted_goes_last(world: Pass) -> None:
     world.edit(replicas={"min": 2, "max": 4})
     await world.reconcile(KEY)

@@ -129,6 +129,12 @@ class Client:
         """One object. Raises NotFound."""
         return await self._read(resource.path(namespace, name))
 
+    async def find(self, resource: Resource, namespace: str, name: str) -> Body | None:
+        """One object by a list of it alone, which whoever watches may ask for. None when there is none."""
+        query = {"fieldSelector": f"metadata.name={name}"}
+        page = await self._read(resource.path(namespace), query, resource.accept_list)
+        return next(iter(page["items"] or ()), None)
+
     async def pages(
         self, resource: Resource, namespace: str | None = None, selector: str = ""
     ) -> AsyncIterator[tuple[list[Body], str]]:

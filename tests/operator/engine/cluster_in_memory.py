@@ -71,6 +71,11 @@ class ClusterInMemory:
             raise NotFound("gone")
         return copy.deepcopy(found)
 
+    async def find(self, resource: Resource, _namespace: str, name: str) -> dict[str, Any] | None:
+        assert resource == PARENTS
+        self._call("get", resource, name)
+        return copy.deepcopy(self.objects.get(("status", name)))
+
     async def delete(self, resource: Resource, _namespace: str, name: str, *, uid: str) -> None:
         self._call("delete", resource, name)
         assert self.objects[KIND_OF[resource], name]["metadata"]["uid"] == uid
