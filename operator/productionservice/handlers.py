@@ -75,7 +75,12 @@ class _NoProgress(kopf.ProgressStorage):
 @kopf.on.event(GROUP, VERSION, PLURAL, registry=REGISTRY)
 async def service_event(event: kopf.RawEvent, memo: Any, **_: Any) -> None:
     """A ProductionService was listed (type None), added, modified or deleted."""
-    memo.on_event(event["type"], dict(event["object"]))
+    body: Any = event["object"]
+    memo.on_event(event["type"], dict(body))
+    # kopf's views of an event refer to each other: they stay until somebody looks for cycles. Without what is large in
+    # them, since nobody reads them any more: an hour of edits left tens of MB behind.
+    body.update(spec={}, status={})
+    body["metadata"].pop("managedFields", None)
 
 
 @kopf.on.login(registry=REGISTRY)

@@ -198,7 +198,9 @@ class Operator:
         for reflector in self._reflectors:
             await reflector.synced.wait()
         await self.resync.synced.wait()
-        self.triggers.warm = True
+        if not self.triggers.warm:
+            self.triggers.warm = True
+            memory.settle()
         if self._config.leader_election:
             await self._elector.leading.wait()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import copy
 import inspect
 import ssl
 from typing import Any
@@ -88,12 +89,30 @@ async def test_every_event_is_passed_on_as_it_is(kind: Any) -> None:
         seen.clear()
 
     shell = handlers.Shell(Login("https://api", None), lambda *event: seen.append(event), drain)
-    body: Any = {"metadata": {"name": "catalog"}}
-    await CALLABLE.service_event(event={"type": kind, "object": body}, memo=shell)
+    body: Any = {"metadata": {"name": "catalog"}, "spec": {"a": 1}, "status": {"b": 2}}
+    await CALLABLE.service_event(event={"type": kind, "object": copy.deepcopy(body)}, memo=shell)
     assert seen == [(kind, body)]
 
     await CALLABLE.cleanup(memo=shell)
     assert seen == []
+
+
+async def test_what_is_large_in_an_event_is_not_left_to_kopf() -> None:
+    seen: list[int] = []
+
+    async def drain() -> None:
+        """Not asked for here."""
+
+    def on_event(_kind: str | None, body: dict[str, Any]) -> None:
+        seen.append(len(body["metadata"]["managedFields"]))
+
+    shell = handlers.Shell(Login("https://api", None), on_event, drain)
+    metadata: Any = {"name": "catalog", "uid": "u", "managedFields": [{}, {}]}
+    body: Any = {"metadata": metadata, "spec": {"a": 1}, "status": {"b": 2}}
+    await CALLABLE.service_event(event={"type": "ADDED", "object": body}, memo=shell)
+
+    assert seen == [2]
+    assert body == {"metadata": {"name": "catalog", "uid": "u"}, "spec": {}, "status": {}}
 
 
 def test_kopf_logs_in_with_our_credentials() -> None:
