@@ -14,6 +14,7 @@ from e2e import crds
 from e2e.cluster.providers import Cluster
 from e2e.helm import helm
 from productionservice.admission.server import PATH
+from productionservice.children import CHILDREN
 from tests.chart.rendering import CHART, NAME, NAMESPACE, Json, environment, of_kind, only, pod_spec, render
 
 pytestmark = pytest.mark.api  # needs Helm, which is built with the cluster's other tools
@@ -24,6 +25,11 @@ MODES = ("Deny", "Warn", "Disabled")
 
 def with_policies(mode: str) -> list[Json]:
     return render({"admission": {"policies": {policy: {"mode": mode} for policy in POLICIES}}})
+
+
+def about_services(manifests: list[Json], kind: str = "ValidatingAdmissionPolicy") -> list[Json]:
+    """Without those that bound the operator's own writes."""
+    return [m for m in of_kind(manifests, kind) if not m["metadata"]["name"].startswith(f"{NAME}-own-")]
 
 
 def webhook(manifests: list[Json]) -> Json:
@@ -38,8 +44,8 @@ def certificate(encoded: str) -> x509.Certificate:
 @pytest.mark.parametrize("mode", MODES)
 def test_each_policy_can_refuse_warn_or_be_off(mode: str) -> None:
     manifests = with_policies(mode)
-    policies = of_kind(manifests, "ValidatingAdmissionPolicy")
-    bindings = of_kind(manifests, "ValidatingAdmissionPolicyBinding")
+    policies = about_services(manifests)
+    bindings = about_services(manifests, "ValidatingAdmissionPolicyBinding")
 
     assert len(policies) == len(bindings) == (0 if mode == "Disabled" else len(POLICIES))
     assert all(binding["spec"]["validationActions"] == [mode] for binding in bindings)
@@ -48,7 +54,7 @@ def test_each_policy_can_refuse_warn_or_be_off(mode: str) -> None:
 
 def test_nothing_is_asked_about_deletes_status_or_the_systems_own_namespaces() -> None:
     manifests = with_policies("Deny")
-    asked = [policy["spec"] for policy in of_kind(manifests, "ValidatingAdmissionPolicy")]
+    asked = [policy["spec"] for policy in about_services(manifests)]
     matched = [(spec["matchConstraints"], spec["matchConditions"]) for spec in asked]
     own = webhook(manifests)
     matched.append(({**own, "resourceRules": own["rules"]}, own["matchConditions"]))
@@ -205,3 +211,23 @@ def test_cert_manager_accepts_what_is_asked_of_it(cert_manager: Cluster, namespa
     )  # fmt: skip
 
     assert len(said.split()) == 2
+
+
+def test_the_operators_own_writes_are_bound_unless_it_is_switched_off() -> None:
+    own = [m for m in render() if m["metadata"]["name"].startswith(f"{NAME}-own-")]
+    policies = of_kind(own, "ValidatingAdmissionPolicy")
+    children = next(policy for policy in policies if policy["metadata"]["name"].endswith("-children"))
+    asked = {
+        (group, resource)
+        for rule in children["spec"]["matchConstraints"]["resourceRules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+    }
+
+    assert asked == {(kind.group, kind.plural) for kind, _ in CHILDREN}
+    for policy in policies:
+        (condition,) = policy["spec"]["matchConditions"]
+        user = f"system:serviceaccount:{NAMESPACE}:{pod_spec(render())['serviceAccountName']}"
+        assert condition["expression"] == f"request.userInfo.username == '{user}'"
+    assert len(of_kind(own, "ValidatingAdmissionPolicyBinding")) == len(policies) == 2
+    assert [m for m in render({"rbac": {"boundWrites": False}}) if "-own-" in m["metadata"]["name"]] == []

@@ -224,3 +224,31 @@ def test_another_release_has_names_of_its_own() -> None:
     }
 
     assert all(name.startswith("second-productionservice-operator") for name in names), names
+
+
+def test_s01_users_get_no_more_than_is_documented() -> None:
+    roles = {
+        role["metadata"]["name"].rpartition("-")[2]: role
+        for role in of_kind(render(), "ClusterRole")
+        if any(label.startswith("rbac.authorization.k8s.io/") for label in role["metadata"]["labels"])
+    }
+    aggregated = {
+        name: sorted(
+            label.partition("aggregate-to-")[2]
+            for label in role["metadata"]["labels"]
+            if "aggregate-to-" in label
+        )
+        for name, role in roles.items()
+    }
+    group = ["productionservice.io"]
+
+    # Kubernetes' own edit and admin have everything of view.
+    assert aggregated == {"view": ["view"], "edit": ["admin", "edit"]}
+    assert roles["view"]["rules"] == [
+        {"apiGroups": group, "resources": ["productionservices", "productionservices/status"],
+         "verbs": ["get", "list", "watch"]}
+    ]  # fmt: skip
+    assert roles["edit"]["rules"] == [
+        {"apiGroups": group, "resources": ["productionservices"],
+         "verbs": ["create", "delete", "deletecollection", "patch", "update"]}
+    ]  # fmt: skip

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from productionservice.rbac import cluster_rules
+
 ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "docs" / "security.md"
 WANTED = {f"S{n:02}" for n in (*range(1, 10), 15, *range(17, 23), 25, 36)}
@@ -30,3 +32,22 @@ def test_every_test_that_carries_an_id_is_in_the_row_of_it() -> None:
         for name, ids in found:
             for row in ids.upper().split("_")[:-1]:
                 assert f"{path.relative_to(ROOT)}::{name}" in rows()[row]
+
+
+def documented_rights() -> list[tuple[str, list[str], list[str]]]:
+    """Group, resources and verbs of each row of the table of rights; every row says why."""
+    section = DOCUMENT.read_text().partition("## Rights of the operator")[2].partition("\n## ")[0]
+    table = [line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("| ")][1:]
+    assert all(len(cells) == 4 and cells[3] for cells in table)
+    return [
+        ("" if group == "core" else group, resources.split(", "), verbs.split(", "))
+        for group, resources, verbs, _ in table
+    ]
+
+
+def test_the_table_of_rights_is_the_operators_rules() -> None:
+    given = [
+        (group, rule["resources"], rule["verbs"]) for rule in cluster_rules() for group in rule["apiGroups"]
+    ]
+
+    assert documented_rights() == given

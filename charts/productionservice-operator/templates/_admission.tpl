@@ -65,3 +65,9 @@ spec:
 {{- if eq .source "Secret" }}{{ .secretName }}{{ else }}{{ include "operator.fullname" $ }}-webhook{{ end -}}
 {{- end -}}
 {{- end -}}
+
+{{- /* A request of the operator itself. */ -}}
+{{- define "operator.ownRequest" -}}
+- name: own-request
+  expression: request.userInfo.username == 'system:serviceaccount:{{ .Release.Namespace }}:{{ include "operator.fullname" . }}'
+{{- end -}}
