@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+
 import pytest
 
+from e2e.cluster.providers import OwnCluster
 from e2e.eventually import eventually
 from e2e.install import SERVICE_IMAGE, TAG
 from e2e.services import Services
@@ -55,6 +59,21 @@ def connects(shop: Services, pod: str, host: str, port: int) -> bool:
     return answer.strip() == "connected"
 
 
+def refused(cluster: OwnCluster, pod: str) -> int:
+    """Packets to or from `pod` that kube-router has refused, by the counter of its rule on each node."""
+    rule = re.compile(rf'\[(\d+):\d+\].*"rule to REJECT traffic destined for POD name:{pod} ')
+    saved = [
+        subprocess.run(
+            ["ip", "netns", "exec", cluster.spec.namespace(node), "iptables-save", "--counters"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for node in cluster.spec.nodes
+    ]
+    return sum(int(count) for count in rule.findall("\n".join(saved)))
+
+
 def test_only_the_declared_caller_reaches_the_traffic_port_and_nobody_the_admin_port(shop: Services) -> None:
     shop.apply(network={"allowFrom": [{"service": "friend"}]})
     shop.wait_ready()
@@ -92,3 +111,7 @@ def test_a_service_reaches_dns_and_declared_services_and_nothing_else(shop: Serv
     eventually(pricing_connects, timeout=20)
     assert not connects(shop, pod, f"other.{shop.namespace}.svc", 80)
     assert not connects(shop, pod, host, int(port))
+    if isinstance(shop.cluster, OwnCluster):  # elsewhere another program enforces, and counts in its own way
+        before = refused(shop.cluster, pod)
+        assert not connects(shop, pod, host, int(port))
+        assert refused(shop.cluster, pod) > before > 0

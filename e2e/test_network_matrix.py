@@ -1,4 +1,4 @@
-"""The whole matrix of docs/network.md by real connections, and that a denied one is counted."""
+"""The whole matrix of docs/network.md by real connections."""
 
 from __future__ import annotations
 
