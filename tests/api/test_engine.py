@@ -51,6 +51,30 @@ def test_a_restart_writes_nothing(team: Team) -> None:
     assert team.writes(log) == ["patch services catalog"]
 
 
+def test_what_a_deletion_that_orphans_leaves_stays(team: Team) -> None:
+    names = [f"orphan-{number}" for number in range(4)]
+    for name in names:
+        team.apply(name)
+    for name in names:
+        team.converged(name)
+    before = {(kind, name): team.get(kind, name)["metadata"]["uid"] for kind in KINDS for name in names}
+    # Whether its children are heard of before the service is chance: it is taken four times.
+    team.kubectl("delete", "psvc", *names, "--cascade=orphan", "--timeout=90s")
+
+    # Once another service's children have been collected, the collector has seen these as well.
+    team.apply()
+    team.converged()
+    team.kubectl("delete", "psvc", "catalog")
+    eventually(lambda: not_there(team, "deployment"), timeout=90)
+    after = {(kind, name): team.get(kind, name)["metadata"] for kind, name in before}
+    assert {of: metadata["uid"] for of, metadata in after.items()} == before
+    assert [of for of, metadata in after.items() if "ownerReferences" in metadata] == []
+
+
+def not_there(team: Team, kind: str) -> None:
+    assert not team.exists(kind)
+
+
 def test_deleted_children_come_back(team: Team) -> None:
     team.apply(**AUTOSCALED)
     team.converged()
