@@ -52,8 +52,12 @@ class Team:
         conditions = self.get("psvc", name)["status"]["conditions"]
         return next(c for c in conditions if c["type"] == kind)
 
-    def converged(self, name: str = "catalog", *, timeout: float = 30) -> None:
-        """Wait until the status is about the newest spec, and everything is applied."""
+    def converged(self, name: str = "catalog", *, timeout: float = 90) -> None:
+        """Wait until the status is about the newest spec, and everything is applied.
+
+        What only somebody's edit could mend is looked at again after 30 s, and a young cluster's collector begins as
+        late: longer than both.
+        """
 
         def check() -> None:
             service = self.get("psvc", name)
