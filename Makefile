@@ -33,8 +33,8 @@ bench-operator-growth: .venv ## Cost of a service, from 100 to 5,000 of them; wr
 bench-operator-soak: .venv ## Half an hour of churn: does memory stay? Writes docs/performance.md
 	@$(RUN) -m benchmarks.operator.soak --write
 
-bench-service: .venv ## What production costs a request, overload, replacements, hostile clients; writes docs/performance.md
-	@for part in tax overload drain hostile; do $(RUN) -m benchmarks.service $$part --write; done
+bench-service: .venv ## What production costs a request, overload, replacements, hostile clients, dependencies that fail; writes docs/performance.md
+	@for part in tax overload drain hostile faults cache; do $(RUN) -m benchmarks.service $$part --write; done
 
 lint: .venv ## ruff, mypy, import contracts
 	@$(RUN) -m e2e.suite --only lint
