@@ -19,7 +19,7 @@ from pathlib import Path
 
 from catalog.app import create_catalog
 from catalog.settings import CatalogSettings
-from prodkit import App, Settings, create_app, run
+from prodkit import App, Check, Settings, create_app, run
 from prodkit.cache import Cache, Policy, shared_cache
 from prodkit.cache.redis_store import RedisStore
 from prodkit.redis_client import connect_redis
@@ -53,7 +53,10 @@ def hot(port: int) -> None:
         await client.aclose()
 
     settings = Settings.load(name="bench", host="127.0.0.1", port=port, admin_port=0, overload_limit=False)
-    app = create_app(settings, lifespan=lifespan)
+    checks = [
+        Check("redis", store.ping, critical=False)
+    ]  # before it is ready: a first connection takes its time
+    app = create_app(settings, lifespan=lifespan, checks=checks)
 
     @app.get("/{key}")
     async def read(key: str) -> int:
