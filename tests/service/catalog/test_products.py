@@ -210,7 +210,8 @@ async def test_the_export_has_everything(client: httpx.AsyncClient) -> None:
 async def test_the_description_has_examples_and_every_answer(tmp_path: Path) -> None:
     schema = create_catalog(CatalogSettings.load(data_dir=str(tmp_path))).openapi()
     put = schema["paths"]["/products/{product_id}"]["put"]
-    assert set(put["responses"]) == {"200", "404", "409", "412", "413", "422", "428", "503", "default"}
+    answers = {"200", "400", "404", "409", "412", "413", "422", "428", "503", "default"}
+    assert set(put["responses"]) == answers
     assert "examples" in schema["components"]["schemas"]["ProductInput"]["properties"]["sku"]
-    for status in ("412", "413", "422", "default"):
+    for status in ("400", "412", "413", "422", "default"):
         assert list(put["responses"][status]["content"]) == ["application/problem+json"]
