@@ -131,8 +131,8 @@ def terminating(world: World) -> None:
 
 @fault(
     "F29",
-    "the service is deleted in the middle of its creation, in the background and in the foreground",
-    "nothing is left",
+    "the service is deleted in the middle of its creation, each propagation policy",
+    "nothing is left; with orphan exactly the children, and nobody writes them",
 )
 def cut_short(world: World) -> None:
     for policy in ("background", "foreground"):
@@ -140,15 +140,23 @@ def cut_short(world: World) -> None:
         world.until(lambda n=policy: world.exists("serviceaccount", n), "it has begun")  # type: ignore[misc]  # mypy cannot type a lambda's default
         # The collector looks for kinds, ours among them, each 30 s; a deletion in the foreground waits for it.
         world.kubectl("delete", "psvc", policy, f"--cascade={policy}", "--timeout=90s")
-        world.until(lambda n=policy: not _children_of(world, n), "nothing is left", timeout=60)  # type: ignore[misc]  # as above
+        world.until(lambda n=policy: not _owned(world, n), "nothing is left", timeout=60)  # type: ignore[misc]  # as above
+    world.apply("orphan")
+    world.converged("orphan")
+    before = _owned(world, "orphan")
+    world.kubectl("delete", "psvc", "orphan", "--cascade=orphan", "--timeout=90s")
     world.apply()
     world.holds()
+    after = _owned(world, "orphan")
+    assert after.keys() == before.keys()
+    assert not any(after.values()), "an orphan was taken over"
 
 
-def _children_of(world: World, name: str) -> list[dict[str, Any]]:
+def _owned(world: World, name: str) -> dict[str, bool]:
+    """UIDs of the children of a service, and whether they have an owner."""
     kinds = "deployment,service,serviceaccount,networkpolicy,poddisruptionbudget"
     found = json.loads(world.kubectl("get", kinds, "-l", f"{labels.SERVICE}={name}", "-o", "json"))
-    return list(found["items"])
+    return {i["metadata"]["uid"]: "ownerReferences" in i["metadata"] for i in found["items"]}
 
 
 @fault("F30", "a quota forbids more pods", "QuotaExceeded names it")

@@ -243,3 +243,28 @@ def clocks(world: World) -> None:
             assert loser.proxy is not None
             assert loser.proxy.writes(world.namespace) == []
     world.holds()
+
+
+@fault(
+    "F20b",
+    "our own CRD is deleted, every service with it, and comes back",
+    "the process ends with one line that says why, the next one waits; pods run on; all is as wanted afterwards",
+    quick=False,
+)
+def crd_deleted(world: World) -> None:
+    world.apply()
+    world.converged()
+    world.forget(*world.uids)
+    world.cluster.kubectl("delete", "crd", CRD_NAME, "--timeout=60s")
+    assert world.operator.process is not None
+    assert world.operator.process.wait(60) == 1, "it ends, to be started anew"
+    said = world.operator.log.read_text()
+    assert "the CRD of ProductionServices is gone" in said
+    assert "Traceback" not in said
+    assert world.exists("deployment"), "without the kind of the owner the collector does nothing"
+    world.operator.start(wait=False)  # as its Deployment does
+    world.operator.install()
+    eventually(world.operator.check_ready, timeout=60)
+    world.apply()
+    world.converged(timeout=120)  # the old service's children are collected first
+    world.holds()

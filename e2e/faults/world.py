@@ -95,7 +95,7 @@ class World(Team):
                 found[kind] = self.get(kind.lower(), manifest["metadata"]["name"])
         return found
 
-    def converged(self, name: str = "catalog", *, timeout: float = 30) -> None:
+    def converged(self, name: str = "catalog", *, timeout: float = 90) -> None:
         """As of a team; and from the first time on every child has to stay the very object that it is."""
         super().converged(name, timeout=timeout)
         if name == "catalog" and not self.remembers:

@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 from collections.abc import AsyncIterator, Coroutine
+from http import HTTPStatus
 from typing import Any
 
 import kopf
@@ -262,8 +263,11 @@ async def _run_kopf(config: OperatorConfig, login: Login, operator: Operator) ->
             namespaces=config.namespaces, stop_flag=operator.stopping,
             memo=handlers.Shell(login, operator.parent_event, operator.drain, operator.take_signals),
         )  # fmt: skip
-    except Exception:
-        log.exception("the stream of services has ended: stopping")
+    except Exception as error:
+        if getattr(error, "status", None) == HTTPStatus.NOT_FOUND:  # kopf's APIError
+            log.error("the CRD of ProductionServices is gone: stopping")  # noqa: TRY400 - kopf's traceback says no more
+        else:
+            log.exception("the stream of services has ended: stopping")
         operator.exit_code = EXIT_FAILED
 
 
