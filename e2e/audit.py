@@ -20,6 +20,8 @@ class Call:
     """With its subresource, as in `deployments/status`."""
     name: str
     code: int
+    allowed: bool = True
+    """By the API server's authorizer. A namespace that is going away answers 403 to everybody, allowed or not."""
 
 
 @dataclass
@@ -61,6 +63,7 @@ class AuditLog:
                 resource,
                 where.get("name", ""),
                 status.get("code", 0),
+                entry.get("annotations", {}).get("authorization.k8s.io/decision") == "allow",
             )
             found.add(call)
         return found
