@@ -20,6 +20,8 @@ from e2e.cluster.providers import open_cluster
 from e2e.faults.catalogue import ELSEWHERE, NOT_BUILT, catalogue
 from e2e.faults.operator import LATE_SECONDS, REQUEST_SECONDS, SILENCE_SECONDS, STREAM_SECONDS
 from e2e.faults.registry import Row
+from e2e.faults.sequences import RESULTS as SEQUENCES
+from e2e.faults.sequences import Sequences
 from e2e.faults.world import CHECKS, world
 from e2e.progress import CommandError
 
@@ -95,7 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps([asdict(outcome) for outcome in known], indent=1) + "\n")
     if len(known) == len(rows):
-        DOCUMENT.write_text(document(known))
+        DOCUMENT.write_text(document(known, sequences()))
     else:
         print(
             f"{DOCUMENT.name} stays: {len(rows) - len(known)} rows have never been run here", file=sys.stderr
@@ -111,6 +113,11 @@ def merged(outcomes: Sequence[Outcome], rows: Sequence[Row]) -> list[Outcome]:
     earlier = json.loads(RESULTS.read_text()) if RESULTS.is_file() else []
     found = {entry["id"]: Outcome(**entry) for entry in earlier} | {o.id: o for o in outcomes}
     return [replace(found[row.id], title=row.title, expected=row.expected) for row in rows if row.id in found]
+
+
+def sequences() -> Sequences | None:
+    """What came of the random sequences run last, if any were."""
+    return Sequences(**json.loads(SEQUENCES.read_text())) if SEQUENCES.is_file() else None
 
 
 def _run_all(rows: Sequence[Row], name: str) -> list[Outcome]:
@@ -136,10 +143,11 @@ def _run_all(rows: Sequence[Row], name: str) -> list[Outcome]:
         cluster.delete()
 
 
-def document(outcomes: Sequence[Outcome]) -> str:
+def document(outcomes: Sequence[Outcome], random: Sequences | None) -> str:
     """docs/faults.md."""
     lines = [
         _INTRO,
+        *_about(random),
         "| | fault | seen meanwhile | held | seconds |",
         "|---|---|---|---|---|",
         *(f"| {o.id} | {o.title} | {o.expected} | {o.told} | {o.seconds:.0f} |" for o in outcomes),
@@ -156,6 +164,20 @@ def document(outcomes: Sequence[Outcome]) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _about(random: Sequences | None) -> list[str]:
+    if random is None:
+        return []
+    kinds = ", ".join(f"{kind} {count}" for kind, count in random.kinds.items())
+    return [
+        f"Beside the catalogue, random sequences (hypothesis, stateful): `python -m e2e.faults.sequences --steps "
+        f"{random.steps} --seed {random.seed}` ended with {random.wrong} wrong end states. Steps by kind: {kinds}. "
+        "After every twelve of them, and at the end of each fifty, every child has to be what the specs come to, "
+        "every condition about the newest generation, nothing left of what was deleted, and nobody else's object "
+        "written.",
+        "",
+    ]
 
 
 if __name__ == "__main__":

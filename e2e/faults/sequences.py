@@ -2,150 +2,60 @@
 
     python -m e2e.faults.sequences --steps 1000 --seed 7
 
-After every few steps all of it has to be what the specs come to. A failure prints the steps that led to it; the same
-seed makes the same steps. Exit codes: 0 no wrong end state, 1 one.
+After every few steps all of it has to be what the specs come to. The same seed makes the same steps; a failure prints
+those that led to it. Exit codes: 0 no wrong end state, 1 one.
 """
 
 from __future__ import annotations
 
 import argparse
-import functools
 import json
-import random
-import subprocess
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis.stateful import run_state_machine_as_test
 
 from e2e.cluster.providers import open_cluster
-from e2e.eventually import eventually
+from e2e.faults.steps import Steps
 from e2e.faults.world import World, world
-from productionservice import labels
 
-NAMES = ("a", "b", "c")
-CHECK_EVERY = 12
-KINDS = (
-    "serviceaccount",
-    "networkpolicy",
-    "service",
-    "deployment",
-    "poddisruptionbudget",
-    "horizontalpodautoscaler",
-)
-_EDITS: dict[str, dict[str, Any]] = {
-    "service": {"spec": {"type": "NodePort"}},
-    "deployment": {"spec": {"minReadySeconds": 77}},
-    "networkpolicy": {"spec": {"egress": [{}]}},
-    "poddisruptionbudget": {"metadata": {"labels": {labels.SERVICE: None}}},
-    "serviceaccount": {"metadata": {"ownerReferences": None}},
-}
+EXAMPLE = 50
+"""Steps in one namespace; then another one begins, beside the same operator."""
+RESULTS = Path(__file__).parents[2] / "build" / "sequences.json"
 
 
-@dataclass
-class RandomSteps:
-    """Random steps in one world."""
+@dataclass(frozen=True)
+class Sequences:
+    """What came of a run."""
 
-    world: World
-    dice: random.Random
-    alive: set[str] = field(default_factory=set)
-    steps: list[str] = field(default_factory=list)
-
-    def step(self) -> None:
-        """One random step."""
-        actions: list[Callable[[str], str]] = [
-            self._apply, self._apply, self._apply, self._invalid, self._delete, self._child_gone, self._child_edited,
-            self._child_edited, self._operator_killed,
-        ]  # fmt: skip
-        name = self.dice.choice(NAMES)
-        action = self.dice.choice(actions)
-        if action != self._operator_killed and name not in self.alive:
-            action = self._apply
-        self.steps.append(action(name))
-
-    def check(self) -> None:
-        """Everything is what the specs come to, and nothing else is there."""
-        for name in sorted(self.alive):
-            self.world.converged(name, timeout=90)
-            eventually(functools.partial(self.world.as_rendered, name), timeout=60)
-        for name in sorted(set(NAMES) - self.alive):
-            eventually(functools.partial(self._nothing_left, name), timeout=60)
-
-    def _nothing_left(self, name: str) -> None:
-        found = self.world.kubectl("get", ",".join(KINDS), "-l", f"{labels.SERVICE}={name}", "-o", "name")
-        assert found.strip() == "", found
-
-    def _apply(self, name: str) -> str:
-        spec = self._spec()
-        self.world.apply(name, **spec)
-        self.alive.add(name)
-        return f"apply {name} {json.dumps(spec)}"
-
-    def _spec(self) -> dict[str, Any]:
-        low = self.dice.randint(1, 4)
-        choices: dict[str, Any] = {
-            "port": self.dice.choice([8000, 8080, 9443]),
-            "replicas": self.dice.choice([{"min": low}, {"min": low, "max": low + 3}]),
-            "environment": self.dice.choice(["development", "staging", "production"]),
-            "network": {
-                "allowFrom": [{"service": "web"}, {"cidr": "10.20.0.0/16"}][: self.dice.randint(0, 2)]
-            },
-            "mounts": [{"path": "/data", "scratch": {}}],
-            "shutdown": {"drainSeconds": self.dice.randint(5, 60)},
-            "observability": {"metrics": {"monitor": self.dice.choice(["Auto", "Off"])}},
-        }
-        return {key: value for key, value in choices.items() if self.dice.random() < 0.6}
-
-    def _invalid(self, name: str) -> str:
-        try:
-            self.world.apply(name, port=99999)
-        except subprocess.CalledProcessError:
-            return f"invalid edit of {name}"
-        raise AssertionError("an invalid spec was taken")
-
-    def _delete(self, name: str) -> str:
-        self.world.kubectl("delete", "psvc", name, "--wait=false")
-        self.alive.discard(name)
-        return f"delete {name}"
-
-    def _child_gone(self, name: str) -> str:
-        kind = self.dice.choice(KINDS)
-        self.world.kubectl("delete", kind, name, "--ignore-not-found", "--wait=false")
-        return f"delete {kind} {name}"
-
-    def _child_edited(self, name: str) -> str:
-        kind = self.dice.choice(sorted(_EDITS))
-        if self.world.exists(kind, name):
-            patch = json.dumps(_EDITS[kind])
-            try:
-                self.world.kubectl("patch", kind, name, "--type=merge", "-p", patch)
-            except subprocess.CalledProcessError as error:
-                if "not found" not in str(error.stderr):  # gone since the look
-                    raise
-        return f"edit {kind} {name}"
-
-    def _operator_killed(self, _name: str) -> str:
-        self.world.operator.kill()
-        self.world.operator.start()
-        return "kill the operator"
+    seed: int
+    steps: int
+    """That were made, and looked at."""
+    kinds: dict[str, int]
+    """How often which step."""
+    wrong: int
+    """End states other than what the specs come to. The first one ends the run."""
 
 
-def run(made: World, *, steps: int, seed: int) -> None:
-    """Raises AssertionError, with the last steps in its notes, for a wrong end state."""
-    sequence = RandomSteps(made, random.Random(seed))  # noqa: S311 - dice, no secret
-    try:
-        for number in range(1, steps + 1):
-            sequence.step()
-            if number % CHECK_EVERY == 0 or number == steps:
-                sequence.check()
-                print(
-                    f"{number}/{steps} steps, {len(sequence.alive)} services, all as they should be",
-                    flush=True,
-                )
-    except Exception as error:
-        for step in sequence.steps[-CHECK_EVERY:]:
-            error.add_note(step)
-        raise
+def run(made: World, counted: dict[str, int], *, steps: int, first_seed: int) -> None:
+    """At least so many steps, counted by kind. Raises AssertionError, after printing them, for a wrong end state."""
+
+    def done(what: str) -> None:
+        print(f"{sum(counted.values())}/{steps} steps, {what}", flush=True)
+
+    number = first_seed
+    while (left := steps - sum(counted.values())) > 0:
+        machine = type("Sequence", (Steps,), {"base": made, "counted": counted, "done": staticmethod(done)})
+        # No shrinking by default: each try costs a minute on a real API server, and fifty steps can be read.
+        chosen = settings(
+            max_examples=-(-left // EXAMPLE), stateful_step_count=min(EXAMPLE, left) + 1, phases=[Phase.generate],
+            deadline=None, database=None, suppress_health_check=list(HealthCheck),
+        )  # fmt: skip
+        run_state_machine_as_test(seed(number)(machine), settings=chosen)
+        number += 1
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -159,12 +69,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(argv)
     cluster = open_cluster("sequences", "api")
     cluster.create()
+    counted: dict[str, int] = {}
+    wrong = 1
     try:
         with world(cluster, {}) as made:
-            run(made, steps=chosen.steps, seed=chosen.seed)
+            run(made, counted, steps=chosen.steps, first_seed=chosen.seed)
+        wrong = 0
     finally:
         cluster.delete()
-    print(f"sequence_wrong_end_states 0 of {chosen.steps} steps goal 0 ok")
+        made_steps = sum(counted.values())
+        RESULTS.parent.mkdir(exist_ok=True)
+        result = Sequences(chosen.seed, made_steps, dict(sorted(counted.items())), wrong)
+        RESULTS.write_text(json.dumps(asdict(result), indent=1) + "\n")
+        word = "short" if wrong else "ok"
+        print(f"sequence_wrong_end_states {wrong} of {made_steps} steps, seed {chosen.seed}, goal 0 {word}")
     return 0
 
 

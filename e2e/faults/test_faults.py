@@ -15,6 +15,7 @@ from e2e.faults import sequences
 from e2e.faults.__main__ import Outcome
 from e2e.faults.catalogue import ELSEWHERE, NOT_BUILT, RANGE, catalogue
 from e2e.faults.registry import Row
+from e2e.faults.sequences import Sequences
 from e2e.faults.world import world
 
 ROOT = Path(__file__).parents[2]
@@ -58,6 +59,14 @@ def test_rows_that_were_not_run_keep_what_came_of_them(
     ]
 
 
+def test_the_document_says_what_the_sequences_came_to_and_nothing_without_a_run() -> None:
+    outcomes = [Outcome(row.id, row.title, row.expected, True, 1.0) for row in catalogue()]
+    ran = Sequences(seed=5, steps=1000, kinds={"apply": 600, "pause": 400}, wrong=0)
+
+    assert "--steps 1000 --seed 5` ended with 0 wrong end states" in table.document(outcomes, ran)
+    assert "sequences" not in table.document(outcomes, None)
+
+
 @pytest.mark.api
 @pytest.mark.parametrize("row", QUICK, ids=lambda row: row.id)
 def test_it_ends_well(api_cluster: Cluster, row: Row) -> None:
@@ -68,4 +77,4 @@ def test_it_ends_well(api_cluster: Cluster, row: Row) -> None:
 @pytest.mark.api
 def test_random_steps_end_as_the_specs_say(api_cluster: Cluster) -> None:
     with world(api_cluster, {}) as made:
-        sequences.run(made, steps=36, seed=11)
+        sequences.run(made, {}, steps=24, first_seed=13)
