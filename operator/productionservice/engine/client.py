@@ -28,6 +28,8 @@ Body = dict[str, Any]
 
 PAGE, LISTS = 200, 2
 """Objects a page of a list, and lists at the same time: what is parsed at once is what memory peaks at."""
+AGAIN_PAGE = 25
+"""The same for lists of what is known already: nobody waits for them, and a peak leaves holes among what is kept."""
 REQUEST_SECONDS = 15.0
 """Longest time for one request; a request that hangs must not hold a worker for minutes."""
 SILENCE_SECONDS = 70.0
@@ -136,13 +138,13 @@ class Client:
         return next(iter(page["items"] or ()), None)
 
     async def pages(
-        self, resource: Resource, namespace: str | None = None, selector: str = ""
+        self, resource: Resource, namespace: str | None = None, selector: str = "", *, size: int = PAGE
     ) -> AsyncIterator[tuple[list[Body], str]]:
-        """All objects, page by page, each page with the resource version of the whole list.
+        """All objects, `size` a page, each page with the resource version of the whole list.
 
         Raises Expired when the list took longer than the server remembers: begin again.
         """
-        query = {"limit": str(PAGE), **({"labelSelector": selector} if selector else {})}
+        query = {"limit": str(size), **({"labelSelector": selector} if selector else {})}
         async with self._listing:
             while True:
                 page = await self._read(resource.path(namespace), query, resource.accept_list)

@@ -13,7 +13,7 @@ import structlog
 
 from productionservice import metrics
 from productionservice.engine.answers import Expired, NotFound
-from productionservice.engine.client import WATCH_SECONDS, Client, Resource, WatchEvent
+from productionservice.engine.client import AGAIN_PAGE, PAGE, WATCH_SECONDS, Client, Resource, WatchEvent
 from productionservice.engine.store import Delta, Name, Store, name_of
 from productionservice.errors import OperatorError, Rejected, Transient
 
@@ -97,7 +97,10 @@ class Reflector(Generic[T]):
         """Page by page: the bodies of a whole cluster are never in memory at once."""
         listed: set[Name] = set()
         version = ""
-        async for items, version in self._client.pages(self.resource, self._namespace, self._selector):
+        size = AGAIN_PAGE if self.lists else PAGE
+        async for items, version in self._client.pages(
+            self.resource, self._namespace, self._selector, size=size
+        ):
             if not listed and int(version) < self._newest:
                 log.warning(
                     "the API server's memory went back", resource=self.resource.plural, version=version

@@ -11,7 +11,7 @@ import structlog
 
 from productionservice.engine.answers import NotFound
 from productionservice.engine.caches import PARENTS, Caches
-from productionservice.engine.client import Client
+from productionservice.engine.client import AGAIN_PAGE, PAGE, Client
 from productionservice.engine.parent import Parent
 from productionservice.engine.reflector import backoff
 from productionservice.engine.store import Delta, Name, name_of
@@ -59,11 +59,11 @@ class Resync:
     async def relist(self) -> None:
         """Take in all services as they are now. Raises OperatorError."""
         started = time.monotonic()
-        parents = self._caches.parents
+        parents, size = self._caches.parents, AGAIN_PAGE if self.synced.is_set() else PAGE
         for namespace in self._namespaces:
             listed: set[Name] = set()
             version = ""
-            async for items, at in self._client.pages(PARENTS, namespace):
+            async for items, at in self._client.pages(PARENTS, namespace, size=size):
                 version = at
                 listed.update(name_of(body["metadata"]) for body in items)
                 found = [parents.put(body, listed_at=at) for body in items]
