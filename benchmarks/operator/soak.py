@@ -96,7 +96,7 @@ async def soak(services: int, minutes: float) -> tuple[list[Figure], list[tuple[
                 churn = Churn(bench, made)
                 await churn.run(minutes)
                 cpu = cpu_seconds(bench.operator.pid) - before
-                await world.converged(made, services, within=120)
+                await world.converged(made, services, within=600)
             finally:
                 bench.operator.kill()
     settled = [sample for sample in churn.samples if sample[0] > minutes * SETTLING]
