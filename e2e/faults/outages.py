@@ -258,9 +258,7 @@ def crd_deleted(world: World) -> None:
     world.cluster.kubectl("delete", "crd", CRD_NAME, "--timeout=60s")
     assert world.operator.process is not None
     assert world.operator.process.wait(60) == 1, "it ends, to be started anew"
-    said = world.operator.log.read_text()
-    assert "the CRD of ProductionServices is gone" in said
-    assert "Traceback" not in said
+    assert "the CRD of ProductionServices is gone" in world.operator.log.read_text()
     assert world.exists("deployment"), "without the kind of the owner the collector does nothing"
     world.operator.start(wait=False)  # as its Deployment does
     world.operator.install()
