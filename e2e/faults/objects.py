@@ -263,7 +263,7 @@ def uninstalled(world: World) -> None:
 @fault(
     "F54",
     "ten services that cannot be applied",
-    "an event a reason, then counted; for one object at most 25, and one more each 5 min",
+    "an event a reason, then counted",
 )
 def failing(world: World) -> None:
     for index in range(10):

@@ -67,10 +67,9 @@ class Recorder:
     ) -> None:
         self._client, self._component, self._clock = client, component, clock
         self._queue: asyncio.Queue[tuple[Note, dict[str, Any]]] = asyncio.Queue(QUEUE_LIMIT)
-        self._posted: OrderedDict[int, _Posted] = (
-            OrderedDict()
-        )  # by the note's hash: its text is ten times as long
-        self._tokens: OrderedDict[str, tuple[float, float]] = OrderedDict()  # by the object's UID
+        # By the note's hash, for its text is ten times as long; and by the object's UID.
+        self._posted: OrderedDict[int, _Posted] = OrderedDict()
+        self._tokens: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def tell(self, note: Note) -> None:
         """Queue one note, unless there are too many of them."""
