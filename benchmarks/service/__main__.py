@@ -44,7 +44,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _write(argv: Sequence[str]) -> None:
     command = argv[0]
-    measured = json.loads((BUILD / f"{command}.json").read_text())
+    measured = json.loads((BUILD / f"bench-service-{command}.json").read_text())
     figures = [Figure(**{key: row[key] for key in row if key != "ok"}) for row in measured["figures"]]
     rewrite(
         f"service-{command}",

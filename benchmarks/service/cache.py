@@ -32,7 +32,7 @@ OK = 200
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure, print, write `build/cache.json`."""
+    """Measure, print, write `build/bench-service-cache.json`."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.service cache",
         description="Origin calls and waiting times of a hot key in four processes; Redis hangs, all restart.",
@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with _processes(env) as servers:
             figures.append(asyncio.run(_restarted(servers, log, before)))
     conditions: dict[str, object] = {"seconds": seconds, "processes": PROCESSES, "rate": PROCESSES * RATE}
-    return report("cache", figures, conditions | machine())
+    return report("bench-service-cache", figures, conditions | machine())
 
 
 @contextlib.contextmanager

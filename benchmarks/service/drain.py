@@ -82,7 +82,7 @@ class Tally:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure, print, write `build/drain.json`."""
+    """Measure, print, write `build/bench-service-drain.json`."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.service drain",
         description="Failed requests while processes are replaced under 200 connections of eight kinds.",
@@ -106,7 +106,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         Figure("drain_stock_requests", stock.answers.total(), "requests"),
     ]
     return report(
-        "drain", figures, {"connections": CONNECTIONS, "rtt_ms": [it * 1000 for it in RTTS], **machine()}
+        "bench-service-drain",
+        figures,
+        {"connections": CONNECTIONS, "rtt_ms": [it * 1000 for it in RTTS], **machine()},
     )
 
 

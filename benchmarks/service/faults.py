@@ -43,7 +43,7 @@ Answers = dict[str, list[Answer]]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure, print, write `build/faults.json`."""
+    """Measure, print, write `build/bench-service-faults.json`."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.service faults",
         description="Readiness, errors and latency while PostgreSQL or Redis hangs or flaps.",
@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with _catalog(env) as server, _catalog({"CATALOG_ADMIN_PORT": "0"}) as alone:
             go_first(0)
             figures = asyncio.run(_measure(server.port, alone.port, admin, postgres, redis, seconds))
-    return report("faults", figures, {"seconds": seconds, **machine()})
+    return report("bench-service-faults", figures, {"seconds": seconds, **machine()})
 
 
 @contextlib.contextmanager

@@ -32,7 +32,7 @@ OK = 200
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure, print, write `build/hostile.json`."""
+    """Measure, print, write `build/bench-service-hostile.json`."""
     argparse.ArgumentParser(
         prog="python -m benchmarks.service hostile",
         description="Slow, huge and forged requests: latency of a healthy client, memory, series.",
@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     admin = free_port()
     with serve("full", "full", module="benchmarks.service.stacks", env={"ADMIN_PORT": str(admin)}) as server:
         figures = asyncio.run(_measure(server.port, admin, server.pid))
-    return report("hostile", figures, machine())
+    return report("bench-service-hostile", figures, machine())
 
 
 async def _measure(port: int, admin: int, pid: int) -> list[Figure]:

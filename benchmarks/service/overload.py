@@ -53,7 +53,7 @@ class Outcome:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure, print, write `build/overload.json`."""
+    """Measure, print, write `build/bench-service-overload.json`."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.service overload",
         description="Goodput, latency, refusals and recovery at 2 and 5 times of the capacity.",
@@ -75,7 +75,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             os.sched_setaffinity(0, {cpu for cpu in (server_cpu, client_cpu) if cpu is not None} or {0})
         for factor, outcome in outcomes.items():
             figures += _figures(f"{stack}_{factor}x", outcome, asked=stack == "limited")
-    return report("overload", figures, {"seconds": seconds, "connections": CONNECTIONS, **machine()})
+    return report(
+        "bench-service-overload", figures, {"seconds": seconds, "connections": CONNECTIONS, **machine()}
+    )
 
 
 async def _measure(port: int, seconds: float) -> dict[int, Outcome]:

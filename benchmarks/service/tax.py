@@ -39,7 +39,7 @@ MODULE = "benchmarks.service.stacks"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure, print, write `build/tax.json`."""
+    """Measure, print, write `build/bench-service-tax.json`."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.service tax",
         description="Processor time per request: bare FastAPI, the full stack, what tutorials build.",
@@ -59,7 +59,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if client_cpu is not None:
             os.sched_setaffinity(0, {client_cpu})
         costs = uvloop.run(_measure(servers, rounds))
-    return report("tax", _figures(costs), {"rounds": rounds, "connections": CONNECTIONS, **machine()})
+    return report(
+        "bench-service-tax", _figures(costs), {"rounds": rounds, "connections": CONNECTIONS, **machine()}
+    )
 
 
 async def _measure(servers: Sequence[Server], rounds: int) -> dict[str, list[float]]:
