@@ -64,6 +64,7 @@ def create_catalog(settings: CatalogSettings) -> App:
         settings,
         checks=checks,
         lifespan=lifespan,
+        fleet=caches.fleet,
         title="Product catalogue",
         description="Products to list, search, read, change and import, and what they cost.",
     )

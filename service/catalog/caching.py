@@ -1,4 +1,4 @@
-"""Where the catalogue's caches live: on Redis when it has an address, else in the process."""
+"""What the catalogue has on Redis, when that has an address: caches (else in the process), and its replicas' news."""
 
 from __future__ import annotations
 
@@ -9,18 +9,20 @@ from typing import Any
 from catalog.settings import CatalogSettings
 from prodkit.cache import Cache, CacheMetrics, Policy, local_cache, shared_cache
 from prodkit.cache.redis_store import RedisStore
+from prodkit.fleet import Fleet
 from prodkit.redis_client import connect_redis
 from prodkit.secrets_watch import SecretWatcher
 
 
 class Caches:
-    """Makes the caches and closes them. `store` is None while they live in the process."""
+    """Makes the caches and closes them. `store` and `fleet` are None while they live in the process."""
 
     def __init__(self, settings: CatalogSettings, secrets: SecretWatcher) -> None:
         self._settings = settings
         self._made: list[Cache[Any]] = []
         self._client: Any = None
         self.store: RedisStore | None = None
+        self.fleet: Fleet | None = None
         url = settings.redis_url.get_secret_value()
         if url:
             password = None
@@ -30,6 +32,7 @@ class Caches:
                 url, password=password.value if password is not None else None, ca_file=settings.redis_ca_file
             )
             self.store = RedisStore(self._client)
+            self.fleet = Fleet(self._client, app=settings.name)
 
     def make(self, namespace: str, value_type: Any, metrics: CacheMetrics) -> Cache[Any]:
         """A cache for values of a type."""

@@ -40,8 +40,11 @@ def create_admin(
         started = lifecycle.phase is not Phase.STARTING
         return _json({"status": "ok" if started else "starting"}, 200 if started else 503)
 
-    async def ready(_request: Request) -> Response:
-        return _json(health.report(), 200 if health.ready() else 503)
+    async def ready(request: Request) -> Response:
+        group = request.path_params.get("group", "")
+        if group and group not in health.groups():
+            return _json({"status": "unknown group"}, 404)
+        return _json(health.report(group), 200 if health.ready(group) else 503)
 
     async def scrape(request: Request) -> Response:
         body, content_type = metrics.expose(request.headers.get("accept", ""))
@@ -54,6 +57,7 @@ def create_admin(
         Route(contract.LIVE_PATH, live),
         Route(contract.STARTUP_PATH, startup),
         Route(contract.READY_PATH, ready),
+        Route(contract.READY_PATH + "/{group}", ready),
         Route(contract.METRICS_PATH, scrape),
         Route(contract.VERSION_PATH, version),
     ]

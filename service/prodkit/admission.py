@@ -16,19 +16,20 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from prodkit import correlation
 from prodkit.access import AccessLog
-from prodkit.limiter import Limiter, Priority
+from prodkit.limiter import SAMPLE_SECONDS, Limiter, Priority
 from prodkit.metrics import Metrics
 from prodkit.problems import MEDIA_TYPE, problem_body
+from prodkit.run_delay import RunDelay
 from prodkit.telemetry import OWN_BLOCK
 
 SHED_ROUTE = "shed"
 """Label `route` of a request that was refused before any route was looked for."""
 STATUS = 503
-_SAMPLE_SECONDS = 0.01
-_SAMPLES = 10  # in a window: 100 ms
 _LAG_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 _RETRY_SECONDS = (1, 2, 3)  # at random, so that those refused together do not come back together
 _PATH_CHARS = 1024
+_STALL_SECONDS = 0.1  # whoever made it, callers have waited so long without a sign of life
+_AFTER_STALL_SECONDS = 1.0  # until what piled up meanwhile has had its turn
 
 
 class Admission:
@@ -47,28 +48,39 @@ class Admission:
         self._metrics = metrics
         self._access_log = access_log
         self._priorities = sorted((priorities or {}).items(), key=lambda item: -len(item[0]))
+        self.behind = False
+        """Callers may have left before their turn comes: worth asking, which costs a system call a request."""
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
-        self._samples = 0
+        self._behind_until = 0.0
         self._used = 0.0
+        self._starved = 0.0
+        self._run_delay = RunDelay()
         self._register(metrics)
 
     def start(self) -> None:
         """Begin to watch the event loop that runs now."""
-        self._used = time.thread_time()
-        self._due = asyncio.get_running_loop().time() + _SAMPLE_SECONDS
+        self._used = time.process_time()
+        self._run_delay.open()
+        self._starved = self._run_delay.seconds()
+        self._due = asyncio.get_running_loop().time() + SAMPLE_SECONDS
         self._timer = asyncio.get_running_loop().call_at(self._due, self._sample)
 
     def stop(self) -> None:
         """Watch no more."""
         if self._timer is not None:
             self._timer.cancel()
+        self._run_delay.close()
 
     def admits(self, path: str) -> bool:
         """True: serve the request, and call `limiter.release` at its end."""
         if not self._priorities:
             return self.limiter.admit(Priority.NORMAL)
         return self.limiter.admit(self._priority(path))
+
+    def count_abandoned(self) -> None:
+        """A request was dropped unserved: its caller had left before its first turn."""
+        self._abandoned.inc()
 
     def refusal(self, scope: Mapping[str, Any], headers: Iterable[tuple[bytes, bytes]]) -> bytes:
         """Header lines after the status line, and the body, of the answer to a refused request; counts it.
@@ -126,14 +138,14 @@ class Admission:
         now = loop.time()
         lag = now - self._due
         self._lag.observe(lag)
-        # Late because of others on this processor is no reason to refuse anybody: twice our own time is the most.
-        used, self._used = self._used, time.thread_time()
-        serious = self.limiter.sample_lag(min(lag, 2 * (self._used - used)))
-        self._samples += 1
-        if serious or self._samples >= _SAMPLES:
-            self._samples = 0
+        used, self._used = self._used, time.process_time()
+        starved, self._starved = self._starved, self._run_delay.seconds()
+        if self.limiter.sample_lag(lag, used=self._used - used, starved=max(0.0, self._starved - starved)):
             self.limiter.end_window()
-        self._due = now + _SAMPLE_SECONDS
+        if lag > _STALL_SECONDS:
+            self._behind_until = now + _AFTER_STALL_SECONDS
+        self.behind = self.limiter.late or now < self._behind_until
+        self._due = now + SAMPLE_SECONDS
         self._timer = loop.call_at(self._due, self._sample)
 
     def _register(self, metrics: Metrics) -> None:
@@ -149,11 +161,19 @@ class Admission:
                 "Requests in flight by the limit",
                 lambda: limiter.in_flight / limiter.limit,
             ),
+            (
+                "concurrency_waiting",
+                "Requests without a place: they wait for what another one does",
+                lambda: limiter.waiting,
+            ),
             ("limiter_gradient", "1: as fast as ever, 0.5: much slower", lambda: limiter.gradient.gradient),
         ):
             Gauge(name, text, registry=registry).set_function(value)
         shed = Counter("requests_shed", "Refused because of overload", ("class",), registry=registry)
         self._shed = {priority: shed.labels(priority.value) for priority in Priority}
+        self._abandoned = Counter(
+            "requests_abandoned", "Dropped: the caller had left before the first turn", registry=registry
+        )
         self._lag = Histogram(
             "event_loop_lag_seconds",
             "How late the event loop calls",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 from fastapi.telemetry import TelemetryConfig
+from fastapi.telemetry._asgi import ExceptionTelemetryMiddleware
 from starlette.applications import Starlette
 from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -18,6 +19,7 @@ from prodkit import contract, problems
 from prodkit.access import AccessLog
 from prodkit.admin import create_admin, version_info
 from prodkit.admission import Admission
+from prodkit.fleet import Fleet
 from prodkit.health import Check, Health
 from prodkit.lifecycle import Lifecycle
 from prodkit.limiter import Priority
@@ -43,11 +45,12 @@ class App(FastAPI):
         lifespan: Lifespan | None = None,
         access_log: AccessLog | None = None,
         priorities: Mapping[str, Priority] | None = None,
+        fleet: Fleet | None = None,
         **fastapi: Any,
     ) -> None:
         self.settings = settings
         self.lifecycle = Lifecycle()
-        self.health = Health(checks, lifecycle=self.lifecycle)
+        self.health = Health(checks, lifecycle=self.lifecycle, fleet=fleet)
         self.metrics = Metrics(name=settings.name, version=settings.version, environment=settings.environment)
         self.health.register(self.metrics.registry)
         self.access_log = access_log
@@ -65,7 +68,7 @@ class App(FastAPI):
             redoc_url=None,
             openapi_url=None,
             lifespan=_lifespan,
-            telemetry=self.tracing.fastapi if self.tracing else _NO_TELEMETRY,
+            telemetry=_NO_TELEMETRY,  # prodkit.tracing makes the span of a request
             **fastapi,
         )
         self._layer = Telemetry(
@@ -76,7 +79,6 @@ class App(FastAPI):
             body_bytes=settings.body_bytes,
             limiter=self.admission.limiter if self.admission else None,
             tracing=self.tracing,
-            traced=super().__call__,
         )
         problems.install(self)
         self._last_resort = self.exception_handlers[Exception]
@@ -111,7 +113,9 @@ class App(FastAPI):
         stack = super().build_middleware_stack()
         unchanged = self.exception_handlers.get(Exception) is self._last_resort
         if isinstance(stack, ServerErrorMiddleware) and unchanged and 500 not in self.exception_handlers:
-            return stack.app
+            inner = stack.app
+            # FastAPI's telemetry is off, and its layer would only pass every exception on.
+            return inner.app if isinstance(inner, ExceptionTelemetryMiddleware) else inner
         return stack
 
     def _handle(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
@@ -151,17 +155,27 @@ def create_app(
     checks: Sequence[Check] = (),
     lifespan: Lifespan | None = None,
     priorities: Mapping[str, Priority] | None = None,
+    fleet: Fleet | None = None,
     **fastapi: Any,
 ) -> App:
     """Make an application.
 
     `checks` are the dependencies that decide readiness; `lifespan` opens and closes the service's own
     resources and runs before the first check. `priorities` (prefix of the path → class) say what is refused
-    first, and last, when too many requests come. Other arguments go to `FastAPI`.
+    first, and last, when too many requests come. With `fleet` a dependency that is down for most replicas takes none of
+    them out. Other arguments go to `FastAPI`.
     """
     fields = {"service": settings.name, "version": settings.version}
     log = AccessLog(fields) if settings.access_log else None
-    return App(settings, checks=checks, lifespan=lifespan, access_log=log, priorities=priorities, **fastapi)
+    return App(
+        settings,
+        checks=checks,
+        lifespan=lifespan,
+        access_log=log,
+        priorities=priorities,
+        fleet=fleet,
+        **fastapi,
+    )
 
 
 def _tracing(settings: Settings, metrics: Metrics) -> Tracing | None:

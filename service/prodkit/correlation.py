@@ -59,6 +59,8 @@ class RequestContext(NamedTuple):
     """16 hex digits; always new: this service's part of the trace."""
     trace_flags: str
     """Two hex digits; `01` when the caller samples the trace."""
+    parent_id: str = ""
+    """16 hex digits: the caller's part of the trace; empty when the trace begins here."""
 
     @property
     def traceparent(self) -> str:
@@ -108,13 +110,14 @@ def make_context(request_id: bytes | None, traceparent: bytes | None, threshold:
     else:
         accepted = f"{time.time_ns() // 1_000_000:012x}{random[:20]}"
     trace = parse_traceparent(traceparent) if traceparent is not None else None
-    if trace is None:
-        trace = random[20:52], _SAMPLED if random[36:52] < threshold else _NOT_SAMPLED
-    return RequestContext(accepted, trace[0], random[52:68], trace[1])
+    if trace is not None:
+        return RequestContext(accepted, trace[0], random[52:68], trace[2], trace[1])
+    flags = _SAMPLED if random[36:52] < threshold else _NOT_SAMPLED
+    return RequestContext(accepted, random[20:52], random[52:68], flags)
 
 
-def parse_traceparent(value: bytes) -> tuple[str, str] | None:
-    """Trace id and flags of a `traceparent` header; None when it has to be ignored."""
+def parse_traceparent(value: bytes) -> tuple[str, str, str] | None:
+    """Trace id, parent id and flags of a `traceparent` header; None when it has to be ignored."""
     match = _TRACEPARENT.fullmatch(value) if len(value) <= _TRACEPARENT_MAX_BYTES else None
     if match is None:
         return None
@@ -123,4 +126,4 @@ def parse_traceparent(value: bytes) -> tuple[str, str] | None:
         return None
     if not trace_id.strip(b"0") or not parent_id.strip(b"0"):
         return None
-    return trace_id.decode("ascii"), flags.decode("ascii")
+    return trace_id.decode("ascii"), parent_id.decode("ascii"), flags.decode("ascii")

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import math
 import re
+import select
 import struct
 import termios
 from collections.abc import Callable
@@ -19,7 +21,9 @@ import structlog
 from uvicorn._types import ASGI3Application, ASGISendEvent
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
+from prodkit.admission import Admission
 from prodkit.drain import DrainState
+from prodkit.limiter import Slot
 from prodkit.telemetry import HEAD_BLOCK
 
 logger = structlog.get_logger("prodkit.protocol")
@@ -27,6 +31,7 @@ logger = structlog.get_logger("prodkit.protocol")
 _BAD_NAME = re.compile(rb"[^!#$%&'*+.^_`|~0-9A-Za-z-]|^$")
 _BAD_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _MOST_NAMES = 256
+_HANG_UP = getattr(select, "POLLRDHUP", 0)  # a reset is told in any case
 _names: dict[bytes, bytes] = {}  # as the application writes them → checked and in lower case
 _BODILESS = (204, 304)
 _JOIN_BYTES = 64 * 1024  # a larger body is not worth being copied behind its head
@@ -38,13 +43,23 @@ class Cycle(RequestResponseCycle):
     state: DrainState
     has_more: Callable[[], bool]
     """True when another request of this connection has come behind this one."""
-    release: Callable[[], None]
-    """Called once, when the application has ended."""
+    slot: Slot | None = None
+    """Its place at the door; released when the application has ended."""
+    admission: Admission | None = None
+    admitted = math.inf
+    """When it was admitted (steady clock), if that may be too long ago when its turn comes."""
+    overtaken: Callable[[Cycle, Admission], bool]
+    """Asked right before the application is called: True when the request has been answered without it."""
     _head = b""
 
     async def run_asgi(self, app: ASGI3Application) -> None:
         """Run the application to the end of its response, whatever happens in it."""
+        slot = self.slot
+        if slot is not None:
+            slot.occupy()
         try:
+            if self.admission is not None and self._overtaken(self.admission):
+                return
             await app(self.scope, self.receive, self.send)
             if not self.response_complete:
                 await self._unfinished()
@@ -52,7 +67,11 @@ class Cycle(RequestResponseCycle):
             await self._failed(error)
         finally:
             self.on_response = _nothing
-            self.release()
+            if slot is not None:
+                slot.release()
+
+    def _overtaken(self, admission: Admission) -> bool:
+        return (admission.behind or self.admitted is not math.inf) and self.overtaken(self, admission)
 
     async def send(self, message: ASGISendEvent) -> None:
         """Take one message of the response."""
@@ -188,6 +207,16 @@ def unread_bytes(transport: asyncio.Transport) -> int:
     except OSError:
         return 0
     return int(count)
+
+
+def has_left(transport: asyncio.Transport) -> bool:
+    """True when the kernel knows that the other side has closed, whatever of it we have not read."""
+    sock = transport.get_extra_info("socket")
+    if sock is None or sock.fileno() < 0:
+        return True
+    poll = select.poll()
+    poll.register(sock.fileno(), _HANG_UP)
+    return bool(poll.poll(0))
 
 
 def _checked(given: bytes) -> bytes:

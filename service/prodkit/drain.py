@@ -42,6 +42,10 @@ def _ignore(_status: int) -> None:
     return None
 
 
+def _no_others() -> None:
+    return None
+
+
 class DrainState(ServerState):
     """uvicorn's state that all connections of a server share, and what the drain needs beside it."""
 
@@ -60,6 +64,8 @@ class DrainState(ServerState):
         self.on_rejected = on_rejected
         self.last_activity = 0.0
         """Loop time of the last new connection or byte."""
+        self.accept_others: Callable[[], None] = _no_others
+        """Called with each new connection: takes those that wait behind it."""
         self.cancelling = False
         """True once requests are cancelled because the drain took too long."""
 

@@ -3,17 +3,28 @@
 * `LagController` sees that the processor is saturated: one event loop serves late when it has too much to do.
 * `GradientController` sees that something behind us became slow while our loop is idle.
 
-Neither limits anything before it has seen trouble: a burst of cheap requests is no overload. Numbers without a
-source beside them are from our own measurements (`python -m benchmarks.service overload`).
+Neither limits anything before it has seen trouble: a burst of cheap requests is no overload. Lateness that others on
+the machine made is no overload either: refusing anybody would not make it less (`own_lag`). A request that waits for
+what another one does holds no place meanwhile (`waiting`). Numbers without a source beside them are from our own
+measurements (`python -m benchmarks.service overload`).
 """
 
 from __future__ import annotations
 
 import math
 import statistics
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import StrEnum
 
+SAMPLE_SECONDS = 0.01
+"""How often the event loop is asked how late it is."""
+WINDOW_SECONDS = 0.1
+"""Windows end by the clock: ten samples of a loop that is late a second each would be ten seconds."""
+MOST_WAITING = 4000
+"""Requests that wait without a place; each still holds memory."""
 MAXIMUM = 400
 """Requests in flight when nothing is wrong; one event loop is never better off with more."""
 
@@ -34,8 +45,8 @@ SHARES = {Priority.CRITICAL: 1.0, Priority.NORMAL: 0.9, Priority.SHEDDABLE: 0.7}
 class LagTuning:
     """Additive increase, multiplicative decrease on the event loop's lag."""
 
-    target_seconds: float = 0.012
-    """A request waits for its turn twice and more: this keeps a saturated service within 3 times its best p99."""
+    target_seconds: float = 0.010
+    """A request waits for its turn twice and more: this keeps a saturated service within about 3 times its best p99."""
     smoothing: float = 0.5
     mild_decrease: float = 0.9
     strong_decrease: tuple[float, float] = (0.25, 0.7)
@@ -47,6 +58,18 @@ class LagTuning:
     minimum: float = 4
     quiet_windows: int = 20
     """So many windows in a row with room to spare, and nothing is limited any more."""
+    calm_windows: int = 10
+    """So many windows in time before one that is late may be a mere burst."""
+    longest_burst_seconds: float = 0.3
+    """A longer turn is never excused: the callers behind it give up."""
+    mostly: float = 0.5
+    """Others had more than this part of a window: its lag may be theirs."""
+    starved_factor: float = 2.0
+    """The target is higher by at most this while others have the processor: answers are late then in any case."""
+    waiting_smoothing: float = 0.1
+    """How fast the floor follows what is in flight while nothing is late."""
+    waiting_decay: float = 0.9
+    """The floor sinks by this much a late window: what does not go away was no mere waiting."""
 
 
 class LagController:
@@ -57,30 +80,57 @@ class LagController:
         self.limit = float(MAXIMUM)
         self.lag = 0.0
         """Smoothed, in seconds."""
+        self.waiting = 0.0
+        """Requests in flight while the loop is on time: they cost it nothing, so the limit counts from there."""
         self._quiet = 0
         self._late = 0
+        self._last = 0.0
+        self._draining = False
+        self._calm = self.tuning.calm_windows
 
-    def observe(self, mean_lag: float, peak: int, *, full: bool) -> None:
-        """End a window: its mean lag, most requests in flight, and whether the limit was reached."""
+    def observe(
+        self, mean_lag: float, peak: int, *, full: bool, starved: float = 0.0, fewest: int = 0
+    ) -> None:
+        """End a window: its mean lag, most and fewest requests in flight, and whether the limit was reached.
+
+        `starved` is the part of the window (0 to 1) in which others had the processor that we wanted.
+        """
         tuning = self.tuning
+        # What piled up, at once or while others ran: as long as it gets less by itself, nobody has to go.
+        # Once after a second of calm: an overload has short turns between its long ones too.
+        begins = self._calm >= tuning.calm_windows
+        shrinks = (self._draining or starved > tuning.mostly) and mean_lag < 0.9 * self._last
+        excusable = tuning.target_seconds < mean_lag <= tuning.longest_burst_seconds
+        self._draining = (begins or shrinks) and excusable
+        self._last = mean_lag
+        self._calm = self._calm + 1 if mean_lag <= tuning.target_seconds else 0
+        if self._draining:
+            mean_lag = tuning.target_seconds
+        target = tuning.target_seconds * min(tuning.starved_factor, 1 / max(1 - starved, 0.01))
         self.lag += tuning.smoothing * (mean_lag - self.lag)
-        self._late = self._late + 1 if self.lag > tuning.target_seconds else 0
+        self._late = self._late + 1 if self.lag > target else 0
         patient = self.limit >= MAXIMUM and self._late < tuning.patience_windows
         if self._late and (not patient or mean_lag > tuning.serious_seconds):
             self._quiet = 0
-            worst = max(self.lag, mean_lag)
-            factor = tuning.mild_decrease
-            if worst > 2 * tuning.target_seconds:
-                least, most = tuning.strong_decrease
-                factor = max(least, min(most, tuning.target_seconds / worst))
-            self.limit = max(tuning.minimum, min(self.limit, peak) * factor)
+            self.waiting *= tuning.waiting_decay
+            self._decrease(max(self.lag, mean_lag), target, peak)
         elif full:
             self._quiet = 0
             self.limit = min(MAXIMUM, self.limit + max(1.0, self.limit / (8 if self._well() else 16)))
         else:
             self._quiet += 1
+            if self.limit >= MAXIMUM and self._well():
+                self.waiting += tuning.waiting_smoothing * (fewest - self.waiting)
             if self._quiet >= tuning.quiet_windows:
                 self.limit = float(MAXIMUM)
+
+    def _decrease(self, worst: float, target: float, peak: int) -> None:
+        tuning = self.tuning
+        factor = tuning.mild_decrease
+        if worst > 2 * target:
+            least, most = tuning.strong_decrease
+            factor = max(least, min(most, target / worst))
+        self.limit = min(MAXIMUM, max(tuning.minimum, self.waiting, min(self.limit, peak) * factor))
 
     def _well(self) -> bool:
         return self.lag < self.tuning.target_seconds / 2
@@ -153,6 +203,16 @@ class GradientController:
         return known
 
 
+def own_lag(seconds: float, *, used: float, starved: float) -> float:
+    """The part of a lag that is this loop's own work, in seconds.
+
+    Time in which others had the processor is not; neither is time in which the loop slept in a call that blocks, or
+    in which a hypervisor kept the machine from running: the time that the process ran is the most, with the threads of
+    its pool, which the loop waits for as well.
+    """
+    return max(0.0, min(seconds - starved, used))
+
+
 class Limiter:
     """Admits or refuses; has to be told when a request ends and, ten times a second, when a window does."""
 
@@ -160,11 +220,18 @@ class Limiter:
         self.lag = lag or LagController()
         self.gradient = gradient or GradientController()
         self.in_flight = 0
+        self.waiting = 0
+        """Requests that were admitted, have not ended, and hold no place because they wait for another one."""
         self.limit = float(MAXIMUM)
+        self.late = False
+        """The last window was late: whoever is admitted now may have to wait for a turn (`overdue`)."""
         self._peak = 0
+        self._fewest = 0
         self._full = False
         self._lags: list[float] = []
         self._serious = 0.0
+        self._elapsed = 0.0
+        self._starved = 0.0
 
     def admit(self, priority: Priority) -> bool:
         """True: serve it, and call `release` at its end. False: refuse it now."""
@@ -179,24 +246,105 @@ class Limiter:
     def release(self) -> None:
         """A request that was admitted has ended, however."""
         self.in_flight -= 1
+        self._fewest = min(self._fewest, self.in_flight)
 
-    def sample_lag(self, seconds: float) -> bool:
-        """How much later than asked for the event loop called us. True: end the window now, it is serious."""
-        self._lags.append(max(0.0, seconds))
-        if seconds > self.lag.tuning.serious_seconds:
-            self._serious = seconds
-        return self._serious > 0
+    def overdue(self, waited: float) -> bool:
+        """True when a request has waited so many seconds for its first turn that its caller is about to give up.
+
+        All that one turn reads is admitted before any of it is served, so a limit learned from this turn comes too late
+        for them.
+        """
+        return waited > self.lag.tuning.longest_burst_seconds
+
+    def sample_lag(self, seconds: float, *, used: float = math.inf, starved: float = 0.0) -> bool:
+        """How much later than asked for the event loop called us. True: call `end_window` now.
+
+        `used` and `starved` are the seconds since the last sample in which this process ran, and in which the loop
+        could have run but others had the processor.
+        """
+        own = own_lag(seconds, used=used, starved=starved)
+        self._lags.append(own)
+        self._elapsed += SAMPLE_SECONDS + max(0.0, seconds)
+        self._starved += starved
+        if own > self.lag.tuning.serious_seconds:
+            self._serious = own
+        return self._serious > 0 or self._elapsed > WINDOW_SECONDS - SAMPLE_SECONDS / 2
 
     def end_window(self) -> None:
-        """About every 100 ms: learn from what was seen since the last time."""
+        """Learn from what was seen since the last time."""
         mean = sum(self._lags) / len(self._lags) if self._lags else 0.0
         full = self._full or self._peak >= 0.8 * self.limit
+        starved = min(1.0, self._starved / self._elapsed) if self._elapsed else 0.0
         # The calm before one long turn of the loop says nothing about it.
-        self.lag.observe(max(mean, self._serious), self._peak, full=full)
+        worst = max(mean, self._serious)
+        self.late = worst > self.lag.tuning.target_seconds
+        self.lag.observe(worst, self._peak, full=full, starved=starved, fewest=self._fewest)
         lagging = self.lag.lag > self.lag.tuning.target_seconds
-        self.gradient.observe(self._peak, full=full, lagging=lagging)
+        self.gradient.observe(self._peak, full=full, lagging=lagging or starved > self.lag.tuning.mostly)
         self.limit = min(self.lag.limit, self.gradient.limit)
         self._lags.clear()
-        self._peak = self.in_flight
+        self._peak = self._fewest = self.in_flight
         self._full = False
-        self._serious = 0.0
+        self._serious = self._elapsed = self._starved = 0.0
+
+
+class Slot:
+    """The place of one admitted request."""
+
+    __slots__ = ("_held", "_limiter", "_parked")
+
+    def __init__(self, limiter: Limiter) -> None:
+        self._limiter = limiter
+        self._held = True
+        self._parked = False
+
+    def occupy(self) -> None:
+        """Make it the place of the request that this task handles."""
+        _slot.set(self)
+
+    def release(self) -> None:
+        """The request has ended. Once is enough; what its tasks still wait for takes no place any more."""
+        self._return()
+        if self._held:
+            self._held = False
+            self._limiter.release()
+
+    def park(self) -> bool:
+        """Give the place up for a while. False when it is not held, or too many already wait."""
+        limiter = self._limiter
+        if not self._held or self._parked or limiter.waiting >= MOST_WAITING:
+            return False
+        self._parked = True
+        limiter.waiting += 1
+        limiter.release()
+        return True
+
+    def unpark(self) -> None:
+        """Take the place back: who was admitted once is not refused any more."""
+        self._return()
+
+    def _return(self) -> None:
+        if self._parked:
+            self._parked = False
+            self._limiter.waiting -= 1
+            self._limiter.in_flight += 1
+
+
+_slot: ContextVar[Slot | None] = ContextVar("prodkit_slot", default=None)
+
+
+@contextmanager
+def waiting() -> Iterator[None]:
+    """Around an `await` of what another request already does: meanwhile the caller's request holds no place.
+
+    Only for waiting that costs nothing and ends by itself, as that for one load of a key. Nothing happens outside of
+    a request, or without a limiter.
+    """
+    slot = _slot.get()
+    if slot is None or not slot.park():
+        yield
+        return
+    try:
+        yield
+    finally:
+        slot.unpark()

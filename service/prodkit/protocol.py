@@ -14,6 +14,7 @@ What differs from `HttpToolsProtocol` of uvicorn 0.54 (a test asserts the attrib
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 from urllib.parse import unquote
 
@@ -24,8 +25,9 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from prodkit import correlation, problems
 from prodkit.admission import Admission
-from prodkit.cycle import Cycle, unread_bytes
+from prodkit.cycle import Cycle, has_left, unread_bytes
 from prodkit.drain import DrainState
+from prodkit.limiter import Slot
 from prodkit.lingering import LingeringTransport
 from prodkit.telemetry import HEAD_BLOCK
 
@@ -69,6 +71,7 @@ class DrainProtocol(HttpToolsProtocol):
         now = self.loop.time()
         self.state.last_activity = now
         self._head_deadline = now + self.state.limits.header_seconds
+        self.state.accept_others()
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -145,7 +148,6 @@ class DrainProtocol(HttpToolsProtocol):
         )
         cycle.state = self.state
         cycle.has_more = self._has_more
-        cycle.release = _nothing
         if previous is None or previous.response_complete:
             self._start_asgi_task(cycle, self.app)
         else:
@@ -241,10 +243,26 @@ class DrainProtocol(HttpToolsProtocol):
         if admission is None:
             super()._start_asgi_task(cycle, app)
         elif admission.admits(cycle.scope["path"]):
+            cycle.slot = Slot(admission.limiter)
+            cycle.admission = admission
+            if admission.limiter.late:  # a first burst has its turn, however long that is
+                cycle.admitted = time.monotonic()
+            cycle.overtaken = self._overtaken
             super()._start_asgi_task(cycle, app)
-            cycle.release = admission.limiter.release
         else:
             self._shed(cycle, admission)
+
+    def _overtaken(self, cycle: Cycle, admission: Admission) -> bool:
+        """At the first turn of a request: True when it came too late for its caller, or will."""
+        if admission.behind and (cycle.disconnected or has_left(self.transport)):
+            admission.count_abandoned()
+            cycle.disconnected = True
+            self.transport.close()
+            return True
+        if admission.limiter.overdue(time.monotonic() - cycle.admitted):
+            self._shed(cycle, admission)
+            return True
+        return False
 
     def _shed(self, cycle: Cycle, admission: Admission) -> None:
         """Answer 503 without a task. What the client still sends of the body is read and thrown away."""
@@ -268,10 +286,6 @@ class DrainProtocol(HttpToolsProtocol):
         if self.pipeline or self._in_head:
             return True
         return not self.cycle.more_body and unread_bytes(self.transport) > 0
-
-
-def _nothing() -> None:
-    return None
 
 
 def _split(url: bytes) -> tuple[str, bytes, bytes]:

@@ -21,6 +21,7 @@ from types import FrameType
 import structlog
 import uvicorn
 
+from prodkit.accepting import AcceptQueue
 from prodkit.admission import Admission
 from prodkit.drain import DrainState, DrainTimes, Limits
 from prodkit.lifecycle import Lifecycle
@@ -29,7 +30,7 @@ from prodkit.protocol import DrainProtocol
 logger = structlog.get_logger("prodkit.server")
 
 _POLL_SECONDS = 0.05
-_ACCEPT_TURNS = 5  # loop turns that empty the accept queue before the listener closes
+_ACCEPT_TURNS = 40  # loop turns that empty the accept queue, however full, before the listener closes
 _CANCEL_SECONDS = 1.0  # for cancelled requests to write their 503, and again for clients to read it
 _ABORT_SECONDS = 1.0  # for the running turn of the event loop to end, once nobody wants to wait any more
 _SIGNAL_EXIT_CODE = 128
@@ -73,8 +74,13 @@ class DrainServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Run the application's start-up, then listen."""
         await super().startup(sockets)
+        if sockets:
+            self.state.accept_others = AcceptQueue(sockets, self._make_protocol, tls=self.config.ssl).take
         if self._on_started is not None:
             self._on_started()
+
+    def _make_protocol(self) -> DrainProtocol:
+        return DrainProtocol(config=self.config, server_state=self.state, app_state=self.lifespan.state)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002  the signal module's interface
         """First signal: begin to leave. Second: leave now, whatever is in flight.
@@ -164,6 +170,7 @@ class DrainServer(uvicorn.Server):
     async def _close_listeners(self, sockets: list[socket.socket] | None) -> None:
         for _ in range(_ACCEPT_TURNS):
             await asyncio.sleep(0)
+            self.state.accept_others()
         for server in self.servers:
             server.close()
         for sock in sockets or []:

@@ -23,7 +23,7 @@ from prodkit.metrics import Metrics
 from prodkit.problems import MEDIA_TYPE, Problem, problem_body
 
 if TYPE_CHECKING:
-    from prodkit.tracing import Tracing
+    from prodkit.tracing import ServerSpan, Tracing
 
 logger = structlog.get_logger("prodkit.telemetry")
 
@@ -64,13 +64,10 @@ class Telemetry:
         body_bytes: int = 0,
         limiter: Limiter | None = None,
         tracing: Tracing | None = None,
-        traced: ASGIApp | None = None,
     ) -> None:
-        """`traced` is called instead of `app` for the requests that `tracing` keeps."""
         self.app = app
         self.limiter = limiter
         self.tracing = tracing
-        self._traced = traced or app
         self._threshold = tracing.threshold if tracing is not None else ""
         self.metrics = metrics or Metrics()
         self.access_log = access_log
@@ -87,11 +84,10 @@ class Telemetry:
         metrics = self.metrics
         metrics.in_flight += 1
         try:
+            if self.tracing is not None and exchange.context.sampled:
+                exchange.span = self.tracing.begin(exchange.context, scope)
             if exchange.too_large:
                 await exchange.answer(413, f"the body may have {self.body_bytes} bytes", close=True)
-            elif self.tracing is not None and exchange.context.sampled:
-                exchange.traced = True
-                await self._trace(self.tracing, exchange)
             else:
                 await self.app(scope, exchange.receive, exchange.send)
         except ClientDisconnect:
@@ -106,15 +102,9 @@ class Telemetry:
             metrics.in_flight -= 1
             self._record(exchange)
 
-    def _trace(self, tracing: Tracing, exchange: _Exchange) -> Awaitable[None]:
-        tracing.begin(exchange.context)
-        scope = exchange.scope
-        if exchange.forged_trace:  # OpenTelemetry would read it again, and perhaps otherwise than we
-            scope["headers"] = [item for item in scope["headers"] if item[0] != b"traceparent"]
-        return self._traced(scope, exchange.receive, exchange.send)
-
     async def _failed(self, exchange: _Exchange, error: Exception) -> None:
         logger.error("unhandled exception", exc_info=error, path=exchange.scope["path"][:_PATH_CHARS])
+        exchange.failure = error
         if not exchange.status:
             await exchange.answer(500)
 
@@ -125,7 +115,10 @@ class Telemetry:
         route = route_template(scope)
         status = exchange.status or CLIENT_CLOSED
         context = exchange.context
-        self.metrics.observe(method, route, status, seconds, context.trace_id if exchange.traced else "")
+        span = exchange.span
+        if span is not None:
+            span.end("" if route == contract.UNMATCHED_ROUTE else route, exchange.status, exchange.failure)
+        self.metrics.observe(method, route, status, seconds, context.trace_id if span is not None else "")
         if self.limiter is not None and not exchange.streamed and exchange.status:
             self.limiter.gradient.record(route, seconds)
         if self.access_log is None:
@@ -158,14 +151,14 @@ class _Exchange:
         "_send",
         "bytes_sent",
         "context",
-        "forged_trace",
+        "failure",
         "receive",
         "scope",
+        "span",
         "started",
         "status",
         "streamed",
         "too_large",
-        "traced",
         "user_agent",
     )
 
@@ -177,7 +170,8 @@ class _Exchange:
         self.bytes_sent = 0
         self.user_agent = ""
         self.too_large = False
-        self.traced = False
+        self.span: ServerSpan | None = None
+        self.failure: Exception | None = None
         self.streamed = False
         self.receive = receive
         request_id: bytes | None = None
@@ -194,7 +188,6 @@ class _Exchange:
             elif body_bytes:
                 self._limit_body(name, value, body_bytes)
         self.context = correlation.make_context(request_id, traceparent, threshold)
-        self.forged_trace = traceparent is not None and self.context.trace_id.encode() not in traceparent
 
     def send(self, message: Message) -> Awaitable[None]:
         """Pass a message on to the server, with our headers and our bookkeeping.

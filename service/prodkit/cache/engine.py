@@ -23,6 +23,7 @@ from prodkit.cache.metrics import CacheMetrics
 from prodkit.cache.policy import Age, Policy
 from prodkit.cache.shared import Shared
 from prodkit.cache.store import StoreError
+from prodkit.limiter import waiting
 
 logger = structlog.get_logger("prodkit.cache")
 
@@ -73,9 +74,11 @@ class StaleCache(Generic[T]):
             if age is Age.STALE:
                 return self._serve_stale(key, found[0], load)
         task = self._loading.get(key)
-        if task is None:
-            task = self._loading[key] = asyncio.create_task(self._find(key, load))
-            task.add_done_callback(lambda done: _finished(self._loading, key, done))
+        if task is not None:  # somebody is at it: the limiter must not refuse others because of us
+            with waiting():
+                return await asyncio.shield(task)
+        task = self._loading[key] = asyncio.create_task(self._find(key, load))
+        task.add_done_callback(lambda done: _finished(self._loading, key, done))
         return await asyncio.shield(task)
 
     async def forget(self, key: str) -> None:

@@ -12,20 +12,23 @@ OPERATIONS = ("generation", "read", "lease", "write", "hold", "release", "forget
 
 
 class CacheMetrics:
-    """One object for all caches on a registry."""
+    """One object for all caches on a registry.
+
+    Label `cache` is the cache's namespace: Prometheus renames a label that is called like one of the target's.
+    """
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         registry = registry or CollectorRegistry()
         self._requests = Counter(
-            "cache_requests", "Look-ups in a cache", ("namespace", "result"), registry=registry
+            "cache_requests", "Look-ups in a cache", ("cache", "result"), registry=registry
         )
         self._refreshes = Counter(
-            "cache_refreshes", "Loads that nobody waited for", ("namespace", "outcome"), registry=registry
+            "cache_refreshes", "Loads that nobody waited for", ("cache", "outcome"), registry=registry
         )
         self._loads = Histogram(
             "cache_load_seconds",
             "Time that the origin took",
-            ("namespace",),
+            ("cache",),
             buckets=(0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0),
             registry=registry,
         )
