@@ -7,19 +7,57 @@ import re
 import socket
 import uuid
 from collections.abc import Collection, Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyAddress, Json, ValidationError, field_validator
+from pydantic.alias_generators import to_camel
+
+from productionservice.api.network import NEVER_REACHED
 
 PREFIX = "PRODUCTIONSERVICE_OPERATOR_"
-_LISTS = frozenset({"dns_ports", "namespaces"})
-_PAIRS = frozenset({"dns_labels", "monitor_labels"})
+_LISTS = frozenset({"dns_addresses", "dns_ports", "namespaces"})
+_PAIRS = frozenset({"dns_labels", "monitor_labels", "edge_labels"})
+_MAY_BE_EMPTY = ("monitor_labels", "edge_labels")
+_CREDENTIALS = tuple(
+    ip_network(range_)
+    for range_ in (
+        "169.254.169.0/24",
+        "169.254.170.0/24",
+        *(r for r in NEVER_REACHED if r != "169.254.0.0/16"),
+    )
+)
+"""What no service may reach whatever is configured; the rest of the link-local range is where a cache on the node
+listens."""
 _NAME = re.compile(r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
 
 
 class ConfigError(Exception):
     """The environment holds a value that cannot be used. The message names the variable and what to write."""
+
+
+class _FromJson(BaseModel):
+    """Part of a setting that is written as JSON, with the names that the chart uses."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+
+
+class EdgePods(_FromJson):
+    """Pods through which requests from outside come."""
+
+    namespace: Annotated[str, Field(pattern=_NAME.pattern)]
+    labels: Mapping[str, str] = Field(default_factory=dict)
+
+
+class OfferedGateway(_FromJson):
+    """A further Gateway that services may name."""
+
+    namespace: Annotated[str, Field(pattern=_NAME.pattern)]
+    name: Annotated[str, Field(pattern=_NAME.pattern)]
+    listener: Annotated[str, Field(min_length=1)] = "http"
+    class_name: Annotated[str, Field(min_length=1)]
+    pods: EdgePods | None = None
 
 
 class OperatorConfig(BaseModel):
@@ -61,10 +99,29 @@ class OperatorConfig(BaseModel):
     """Labels of the cluster's DNS pods, as `key=value,key=value`."""
     dns_ports: Annotated[tuple[Annotated[int, Field(ge=1, le=65535)], ...], Field(min_length=1)] = (53,)
     """Ports on which the DNS pods themselves listen, separated by commas: policies see them, not the Service's 53."""
+    dns_addresses: tuple[IPvAnyAddress, ...] = ()
+    """Addresses at which pods ask a DNS cache on their own node, separated by commas: 169.254.20.10 with NodeLocal
+    DNSCache. Opened on port 53 beside the DNS pods."""
     monitoring_namespace: str = "monitoring"
     """Namespace from which Prometheus scrapes."""
     monitor_labels: Mapping[str, str] = Field(default_factory=dict)
     """Labels on each ServiceMonitor, as `key=value,key=value`, for a Prometheus that selects by them."""
+    edge_gateway: Annotated[str, Field(pattern=r"^$|^[^/\s]+/[^/\s]+$")] = "edge/public"
+    """The platform's Gateway for plain HTTP, as `namespace/name`. Empty: services are exposed by Ingress."""
+    edge_gateway_class: Annotated[str, Field(min_length=1)] = "public"
+    """GatewayClass of the Gateways that hold the HTTPS listeners of services."""
+    edge_listener: Annotated[str, Field(min_length=1)] = "http"
+    """Listener of the platform's Gateway for plain HTTP."""
+    edge_gateways: Json[tuple[OfferedGateway, ...]] = ()
+    """Further Gateways that a service may name, as a JSON list of objects with `namespace`, `name`, `className` and,
+    where they differ from the defaults, `listener` and `pods`."""
+    edge_ingress_class: str = ""
+    """IngressClass of services that are exposed by Ingress and name none. Empty: the cluster's default. With a Gateway
+    too, it stands in where the cluster has no Gateway API."""
+    edge_namespace: Annotated[str, Field(min_length=1)] = "edge"
+    """Namespace of the pods through which requests from outside come; they may reach exposed services."""
+    edge_labels: Mapping[str, str] = Field(default_factory=dict)
+    """Labels of these pods, as `key=value,key=value`. Empty: all pods of the namespace."""
     kubeconfig: Path | None = None
     """Kubeconfig to log in with. Default: KUBECONFIG, else the pod's service account."""
     api_host: str = ""
@@ -77,6 +134,16 @@ class OperatorConfig(BaseModel):
         if wrong:
             raise ValueError(f"`{wrong[0]}` is no name of a namespace: write names separated by commas")
         return names
+
+    @field_validator("dns_addresses")
+    @classmethod
+    def _dns_hands_out_no_credentials(cls, addresses: tuple[IPvAnyAddress, ...]) -> tuple[IPvAnyAddress, ...]:
+        for address in addresses:
+            if any(address in range_ for range_ in _CREDENTIALS):
+                raise ValueError(
+                    f"{address} hands out credentials of the node: write the address of the DNS cache"
+                )
+        return addresses
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Self:
@@ -91,8 +158,9 @@ class OperatorConfig(BaseModel):
             values["kubeconfig"] = env["KUBECONFIG"]
         for name in _LISTS & values.keys():
             values[name] = tuple(part.strip() for part in values[name].split(",") if part.strip())
-        if not values.get("monitor_labels", "…"):
-            del values["monitor_labels"]  # how the chart says: none
+        for name in _MAY_BE_EMPTY:
+            if not values.get(name, "…"):
+                del values[name]  # how the chart says: none
         for name in _PAIRS & values.keys():
             values[name] = _pairs(f"{PREFIX}{name.upper()}", values[name])
         try:
@@ -141,4 +209,5 @@ def _line(fault: Mapping[str, Any]) -> str:
     name = f"{PREFIX}{str(fault['loc'][0]).upper()}"
     if fault["type"] == "extra_forbidden":
         return f"{name}: there is no such setting: see --help"
-    return f"{name}: `{fault['input']}`: {fault['msg']}"
+    where = "".join(f" {part}" for part in fault["loc"][1:])  # within a list or an object
+    return f"{name}{where}: `{fault['input']}`: {fault['msg']}"

@@ -29,11 +29,14 @@ MERGED = frozenset({*MERGE_KEYS, "ports"})
 COMPLETE_LISTS = frozenset({"spec.ports"})
 """Merged lists that nobody else may add to: a port added to the Service by hand opens what the spec does not."""
 
-CLOSED_FIELDS: Mapping[str, tuple[str, ...]] = {"NetworkPolicy": ("ingress", "egress")}
+CLOSED_FIELDS: Mapping[str, tuple[str, ...]] = {
+    "NetworkPolicy": ("ingress", "egress"),
+    "CiliumNetworkPolicy": ("ingress", "ingressDeny", "enableDefaultDeny"),
+}
 """By kind: fields of `spec` that nobody else may add. Rules added to a policy without any open the service."""
 
 ATOMIC_MAPS = frozenset({
-    "selector", "podSelector", "namespaceSelector", "labelSelector",
+    "selector", "podSelector", "namespaceSelector", "labelSelector", "endpointSelector",
     "fieldRef", "secretKeyRef", "configMapKeyRef",
 })  # fmt: skip
 """Maps that an apply writes whole (`x-kubernetes-map-type: atomic`): a key added to a selector is drift."""

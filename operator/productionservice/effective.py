@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from types import MappingProxyType
 
+from productionservice.api.network import IN_THE_CLUSTER, NEVER_NAMED
 from productionservice.api.network import NEVER_REACHED as UNREACHABLE
 from productionservice.api.v1alpha1 import (
     MOST_TEXT,
@@ -196,8 +198,9 @@ def _bad_peers(spec: Spec) -> list[str]:
 
 
 def _peer_fault(peer: IngressPeer | EgressPeer) -> str:
-    if (peer.service is None) == (peer.cidr is None):
-        return ": names not exactly one of service and cidr: write one of them"
+    kinds = ("service", "cidr", "fqdn") if isinstance(peer, EgressPeer) else ("service", "cidr")
+    if sum(getattr(peer, kind) is not None for kind in kinds) != 1:
+        return f": names not exactly one of {', '.join(kinds[:-1])} and {kinds[-1]}: write one of them"
     if peer.cidr is None:
         return ""
     try:
@@ -210,11 +213,21 @@ def _peer_fault(peer: IngressPeer | EgressPeer) -> str:
 
 
 def _target_fault(peer: EgressPeer) -> str:
+    if peer.fqdn is not None:
+        return _host_fault(peer.fqdn, peer.port)
     if peer.cidr is None:
         return ""
     if any(contains(never, ip_network(peer.cidr)) for never in NEVER_REACHED):
         return f".cidr: {peer.cidr} is link-local, where the node's credentials are handed out: remove it"
     return "" if peer.port else f".port: is missing for {peer.cidr}: write the port that may be called there"
+
+
+def _host_fault(fqdn: str, port: int | None) -> str:
+    if re.search(NEVER_NAMED, fqdn):
+        return f".fqdn: {fqdn} is, or fits, a host that hands out the credentials of the node: remove it"
+    if re.search(IN_THE_CLUSTER, fqdn):
+        return f".fqdn: {fqdn} is in the cluster, where names open nothing: write service or cidr"
+    return "" if port else f".port: is missing for {fqdn}: write the port that may be called there"
 
 
 def contains(network: IPv4Network | IPv6Network, part: IPv4Network | IPv6Network) -> bool:

@@ -6,13 +6,13 @@ whether anything has changed: that of the wanted manifest, and that of the body'
 
 from __future__ import annotations
 
-import functools
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from types import MappingProxyType
 from typing import Any
+from weakref import WeakValueDictionary
 
 import orjson
 
@@ -22,19 +22,21 @@ from productionservice.diff import drift
 
 _NOT_CONTENT = frozenset({"apiVersion", "kind", "status"})
 """How the object was looked up (lists leave it out), and what its controller says of it."""
-OWNERS = 8192
-"""Owners of which one copy is kept: all children of a service have the same."""
 _VOLATILE = frozenset({"managedFields", "resourceVersion", "generation"})
 """Metadata that says when and by whom something was written, not what."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Owner:
     """The controller of an object."""
 
     kind: str
     name: str
     uid: str
+
+
+_OWNERS: WeakValueDictionary[str, Owner] = WeakValueDictionary()
+"""By UID, one copy of each: all children of a service have the same. Each rollout has a new one: those of none go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,43 @@ class DeploymentState:
     """The mark on its pod template that says which Secrets and ConfigMaps the pods have seen."""
 
 
-State = DeploymentState | None
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One condition that a controller has set, on the object itself or on one of its parts."""
+
+    type: str
+    status: str
+    reason: str
+    message: str
+    since: str
+    """When its status changed last; empty where nobody says."""
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeState:
+    """What the controllers of routes, Gateways, certificates and Cilium's policies say of an object."""
+
+    said: tuple[Said, ...]
+    """Conditions about the newest spec."""
+    not_after: str = ""
+    """When the certificate expires, RFC 3339."""
+    joined: tuple[str, ...] = ()
+    """The Gateways that a route names, as namespace/name."""
+    taken_up_by: tuple[str, ...] = ()
+    """Those of them that lead to the newest spec."""
+
+    def find(self, type_: str) -> Said | None:
+        """The condition of this type; that of the first part that is not content, if there are several."""
+        found = [said for said in self.said if said.type == type_]
+        return next((said for said in found if said.status != "True"), found[0] if found else None)
+
+
+TAKEN_UP: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"Gateway": ("Accepted", "Programmed"), "HTTPRoute": ("Accepted", "ResolvedRefs")}
+)
+"""By kind: the conditions that are True once the edge has taken an object up."""
+
+State = DeploymentState | EdgeState | None
 """What status needs to know of a child beyond that it exists; None for most kinds."""
 
 
@@ -146,13 +184,15 @@ def owner_of(body: Mapping[str, Any]) -> Owner | None:
     """The controller owner reference."""
     for reference in body["metadata"].get("ownerReferences") or ():
         if reference.get("controller"):
-            return _owner(reference.get("kind"), reference.get("name"), reference.get("uid"))
+            return _owner(str(reference.get("kind")), str(reference.get("name")), str(reference.get("uid")))
     return None
 
 
-@functools.lru_cache(maxsize=OWNERS)
-def _owner(kind: str | None, name: str | None, uid: str | None) -> Owner:
-    return Owner(str(kind), str(name), str(uid))
+def _owner(kind: str, name: str, uid: str) -> Owner:
+    owner = _OWNERS.get(uid)
+    if owner is None or (owner.kind, owner.name) != (kind, name):
+        _OWNERS[uid] = owner = Owner(kind, name, uid)
+    return owner
 
 
 def _content(body: Mapping[str, Any]) -> Manifest:
@@ -183,6 +223,55 @@ def deployment_state(body: Mapping[str, Any]) -> DeploymentState:
     )
 
 
+def edge_state(body: Mapping[str, Any]) -> EdgeState:
+    """Read the JSON form of an HTTPRoute (whose conditions are by parent), or of another kind that has conditions."""
+    status = body.get("status") or {}
+    generation = body["metadata"].get("generation", 1)
+    parents = status.get("parents") or []
+    found = [*(status.get("conditions") or []), *(c for p in parents for c in p.get("conditions") or [])]
+    return EdgeState(
+        tuple(
+            Said(
+                c["type"],
+                c["status"],
+                c.get("reason", ""),
+                c.get("message", ""),
+                c.get("lastTransitionTime", ""),
+            )
+            for c in found
+            if c.get("observedGeneration", generation) >= generation
+        ),
+        not_after=status.get("notAfter", ""),
+        joined=gateways_of(body),
+        taken_up_by=tuple(_gateway(body, p) for p in parents if _has_taken_up(p, generation)),
+    )
+
+
+def gateways_of(route: Mapping[str, Any]) -> tuple[str, ...]:
+    """The Gateways that a route names, as namespace/name; none for another kind."""
+    references = (route.get("spec") or {}).get("parentRefs") or []
+    return tuple(_gateway(route, {"parentRef": reference}) for reference in references)
+
+
+def _gateway(route: Mapping[str, Any], parent: Mapping[str, Any]) -> str:
+    reference = parent.get("parentRef") or {}
+    namespace = reference.get("namespace") or route["metadata"].get("namespace", "")
+    return f"{namespace}/{reference.get('name', '')}"
+
+
+def _has_taken_up(parent: Mapping[str, Any], generation: int) -> bool:
+    newest = [
+        c for c in parent.get("conditions") or [] if c.get("observedGeneration", generation) >= generation
+    ]
+    return {c["type"] for c in newest if c["status"] == "True"} >= set(TAKEN_UP["HTTPRoute"])
+
+
 _STATES: Mapping[str, Callable[[Mapping[str, Any]], State]] = MappingProxyType(
-    {"Deployment": deployment_state}
+    {
+        "Deployment": deployment_state,
+        "HTTPRoute": edge_state,
+        "Gateway": edge_state,
+        "Certificate": edge_state,
+        "CiliumNetworkPolicy": edge_state,
+    }
 )

@@ -22,6 +22,7 @@ from productionservice.admission import server as webhook
 from productionservice.admission.advice import advise
 from productionservice.admission.known import Known
 from productionservice.children import BuildContext
+from productionservice.children.context import EdgeGateway, Pods
 from productionservice.config import PREFIX, ConfigError, OperatorConfig
 from productionservice.engine import memory
 from productionservice.engine.caches import CHILD_SELECTOR, POD_SELECTOR, PODS, RESOURCES, Caches
@@ -73,8 +74,9 @@ class Operator:
         self._recorder = Recorder(client, config.identity)
         context = BuildContext(
             dns_namespace=config.dns_namespace, dns_labels=dict(config.dns_labels),
-            dns_ports=config.dns_ports,
+            dns_ports=config.dns_ports, dns_addresses=tuple(map(str, config.dns_addresses)),
             monitoring_namespace=config.monitoring_namespace, monitor_labels=dict(config.monitor_labels),
+            **_edge(config),
         )  # fmt: skip
         self._workers = Workers(queue, Reconciler(client, caches, self._recorder, context), config.workers)
         self._elector = LeaderElector(
@@ -88,7 +90,7 @@ class Operator:
         self.figures = Figures(self.health, watched, queue, caches.parents)
         self._watched = watched
         known = Known(caches, complete=lambda: not self.health.faults())
-        self.advise = functools.partial(advise, world=known, zones=config.zones or None)
+        self.advise = functools.partial(advise, world=known, zones=config.zones or None, context=context)
 
     def _reflect(self, caches: Caches, namespace: str | None) -> list[Reflector[Any]]:
         reflector = functools.partial(
@@ -221,6 +223,26 @@ class Operator:
         self.exit_code = EXIT_FAILED
         self._workers.cancel()  # without the Lease each further write could cross another leader's
         self.stopping.set()
+
+
+def _edge(config: OperatorConfig) -> dict[str, Any]:
+    """Through what services are reached from outside."""
+    namespace, _, name = config.edge_gateway.partition("/")
+    pods = Pods(config.edge_namespace, dict(config.edge_labels))
+    own = EdgeGateway(namespace, name, config.edge_listener, config.edge_gateway_class, pods)
+    further = tuple(
+        EdgeGateway(
+            each.namespace, each.name, each.listener, each.class_name,
+            Pods(each.pods.namespace, dict(each.pods.labels)) if each.pods else pods,
+        )
+        for each in config.edge_gateways
+    )  # fmt: skip
+    return {
+        "edge_gateway": own if name else None,
+        "edge_gateways": further,
+        "edge_ingress_class": config.edge_ingress_class,
+        "edge_pods": pods,
+    }
 
 
 @contextlib.asynccontextmanager

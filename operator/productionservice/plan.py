@@ -12,7 +12,7 @@ from productionservice.api import KIND, ProductionService
 from productionservice.children import APPLY_ORDER, Manifest, desired_replicas, replicas_manifest
 from productionservice.effective import Effective
 from productionservice.errors import NotOwned, OperatorError, Unserved, Waiting
-from productionservice.live import DeploymentState, Live, applied_digest
+from productionservice.live import TAKEN_UP, DeploymentState, EdgeState, Live, applied_digest, gateways_of
 
 __all__ = ["Action", "Applied", "Change", "Live", "Observed", "Plan", "Ref", "Result", "make_plan"]
 
@@ -144,6 +144,42 @@ def make_plan(
             changes.extend(_replicas_change(service, effective, change, observed))
     plan = (*changes, *_deletions(changes, observed))
     return Plan(tuple(_pause(change, paused) for change in plan) if paused else plan)
+
+
+def is_moving(desired: Sequence[Manifest], observed: Observed) -> bool:
+    """True while an Ingress is there that is no longer wanted, and a wanted route has not been taken up."""
+    routes = [manifest for manifest in desired if manifest["kind"] in TAKEN_UP]
+    wanted = {ref_of(manifest) for manifest in desired}
+    left = [
+        ref
+        for ref, live in observed.objects.items()
+        if ref.kind == "Ingress" and ref not in wanted and _controls(observed, live) and not live.deleting
+    ]
+    return bool(left and routes) and not all(_is_taken_up(manifest, observed) for manifest in routes)
+
+
+def left_behind(desired: Sequence[Manifest], observed: Observed) -> frozenset[str]:
+    """Gateways, as namespace/name, that a route still names and is to leave, while one that it is to join has not
+    taken it up.
+    """
+    found: set[str] = set()
+    for manifest in desired:
+        live = observed.objects.get(ref_of(manifest))
+        if manifest["kind"] != "HTTPRoute" or live is None or not isinstance(live.state, EdgeState):
+            continue
+        wanted = set(gateways_of(manifest))
+        if _controls(observed, live) and not wanted <= set(live.state.taken_up_by):
+            found |= set(live.state.joined) - wanted
+    return frozenset(found)
+
+
+def _is_taken_up(manifest: Manifest, observed: Observed) -> bool:
+    ref = ref_of(manifest)
+    live = observed.objects.get(ref)
+    if live is None or live.digest != applied_digest(manifest) or not isinstance(live.state, EdgeState):
+        return False
+    said = [live.state.find(type_) for type_ in TAKEN_UP[ref.kind]]
+    return all(each is not None and each.status == "True" for each in said)
 
 
 def _hold(change: Change, held: Mapping[str, OperatorError]) -> Change:

@@ -13,6 +13,7 @@ from structlog.contextvars import bind_contextvars
 from productionservice import labels
 from productionservice.api import ProductionService, parse_stored
 from productionservice.children import BuildContext, Manifest, build_children
+from productionservice.children.exposure import has_several_ways, may_fall_back, offered
 from productionservice.children.references import CALLEE, Missing, callees, missing, references, restart_mark
 from productionservice.effective import Effective, compute_effective
 from productionservice.engine.answers import NotFound
@@ -25,7 +26,18 @@ from productionservice.engine.queue import Key
 from productionservice.errors import InvalidSpec, OperatorError, Permanent, Transient, Waiting
 from productionservice.live import Live
 from productionservice.pause import Pause, read_pause
-from productionservice.plan import DEPLOYMENT, WRITES, Applied, Change, Observed, Plan, make_plan, ref_of
+from productionservice.plan import (
+    DEPLOYMENT,
+    WRITES,
+    Applied,
+    Change,
+    Observed,
+    Plan,
+    is_moving,
+    left_behind,
+    make_plan,
+    ref_of,
+)
 from productionservice.status import compute_status, invalid_status
 from productionservice.status.conditions import PAUSED
 
@@ -45,6 +57,8 @@ class Wish:
     missing: tuple[Missing, ...] | None
     """What the spec refers to and is not there; None where the operator may not look."""
     pause: Pause | None
+    context: BuildContext
+    """With what the children were made."""
 
     @property
     def held(self) -> dict[str, OperatorError]:
@@ -113,15 +127,35 @@ class Reconciler:
             marks = {source: found.mark for source, found in contents.items()}
             again = {source: found.again for source, found in contents.items()}
             mark = restart_mark(service.spec, marks, again=again, live=mark)
+        taken, absent = self._caches.taken(key), self._caches.absent(key[0])
+        context = replace(self._context, restart_mark=mark, taken=taken, absent=absent)
+        context, desired = self._build(service, effective, context)
         return Wish(
             service=service,
             effective=effective,
-            desired=build_children(service, effective, replace(self._context, restart_mark=mark)),
+            desired=desired,
             missing=None
             if contents is None
             else missing(service.spec, {s: c.keys for s, c in contents.items()}),
             pause=read_pause(parent.paused, since=_paused_since(body), now=self._now()),
+            context=context,
         )
+
+    def _build(
+        self, service: ProductionService, effective: Effective, context: BuildContext
+    ) -> tuple[BuildContext, tuple[Manifest, ...]]:
+        """The wanted children, and with what they were made: what led to the service stays until what follows does."""
+        desired = build_children(service, effective, context)
+        if not has_several_ways(service, context):
+            return context, desired
+        observed = self._caches.observe(service, desired)
+        left = left_behind(desired, observed)
+        moving = may_fall_back(service, context) and is_moving(desired, observed)
+        leaving = tuple({str(each): each for each in offered(context) if str(each) in left}.values())
+        if moving or leaving:
+            context = replace(context, moving=moving, leaving=leaving)
+            desired = build_children(service, effective, context)
+        return context, desired
 
     async def _fulfil(self, wish: Wish, body: Body) -> tuple[Applied, bool]:
         """Make the world what is wanted, and say what came of it. True when anything was written."""
@@ -132,6 +166,7 @@ class Reconciler:
             pods=self._caches.pods_of((service.metadata.namespace, service.metadata.name)),
             missing=wish.missing, pause=wish.pause,
             admitted=self._caches.admitted(service.metadata.namespace, callees(service.spec)),
+            context=wish.context,
         )  # fmt: skip
         log_changes(applied)
         wrote = await self._write_status(body, after)
@@ -201,7 +236,7 @@ class Reconciler:
             key = (metadata["namespace"], metadata["name"])
             self._caches.parents.discard(key, before=int(metadata["resourceVersion"]))
             return True
-        self._caches.parents.put(written)
+        self._caches.parents.renew(written)
         return True
 
     def _tell(self, told: list[Any]) -> None:

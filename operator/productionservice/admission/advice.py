@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 from productionservice.api import ProductionService, parse
 from productionservice.api.v1alpha1 import EgressPeer, IngressPeer
 from productionservice.availability import explain, problems
+from productionservice.children import BuildContext
+from productionservice.children.exposure import refusal, unheeded
 from productionservice.children.references import Source, missing, references
 from productionservice.effective import compute_effective
 from productionservice.errors import InvalidSpec
@@ -31,9 +34,18 @@ class World(Protocol):
         """The keys of those `sources` that exist, None where nobody knows them. None while nobody knows any."""
         ...
 
+    def absent(self, namespace: str) -> frozenset[str]:
+        """Kinds of children that the cluster does not serve there; empty while nobody knows."""
+        ...
 
-def advise(body: Mapping[str, Any], world: World, zones: int | None) -> list[str]:
-    """Warnings about one object in its JSON form, each of one line. `zones` as in `availability.problems`."""
+
+def advise(
+    body: Mapping[str, Any], world: World, zones: int | None, context: BuildContext | None = None
+) -> list[str]:
+    """Warnings about one object in its JSON form, each of one line.
+
+    `zones` as in `availability.problems`; `context` says what the platform offers.
+    """
     try:
         service = parse(body)
         effective = compute_effective(service.spec)
@@ -42,7 +54,17 @@ def advise(body: Mapping[str, Any], world: World, zones: int | None) -> list[str
     found = [f"{each.field}: {each.message}" for each in problems(service.spec, effective, zones)]
     if found:
         found.append(f"what to expect: {explain(service.spec, effective, zones)}")
-    return _fitting([*found, *_missing(service, world), *_strangers(service, world)])
+    edge = _edge(service, world, context or BuildContext())
+    return _fitting([*found, *edge, *_missing(service, world), *_strangers(service, world)])
+
+
+def _edge(service: ProductionService, world: World, context: BuildContext) -> Iterator[str]:
+    """A Gateway that is not offered, and what the edge cannot do."""
+    refused = refusal(service, context)
+    if refused:
+        yield f"{refused}; until then nothing is exposed"
+    as_it_is = replace(context, absent=world.absent(service.metadata.namespace))
+    yield from (f"{each.field}: {each.message}" for each in unheeded(service, as_it_is))
 
 
 def _missing(service: ProductionService, world: World) -> Iterator[str]:

@@ -27,3 +27,7 @@ class Known:
         """See `advice.World`."""
         found = self._caches.contents_of(namespace, sources) if self._complete() else None
         return None if found is None else {source: contents.keys for source, contents in found.items()}
+
+    def absent(self, namespace: str) -> frozenset[str]:
+        """See `advice.World`."""
+        return self._caches.absent(namespace) if self._complete() else frozenset()

@@ -24,6 +24,11 @@ ObjectName = Annotated[
     Field(min_length=1, max_length=253, pattern=f"^{_LABEL}([.]{_LABEL})*$"),
     Text("name of an object", "lower-case letters, digits, - and ."),
 ]
+NamespaceName = Annotated[
+    str,
+    Field(min_length=1, max_length=63, pattern=f"^{_LABEL}$"),
+    Text("name of a namespace", "lower-case letters, digits and -"),
+]
 ServiceName = Annotated[
     str,
     Field(min_length=1, max_length=63, pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$"),

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from productionservice.api.markers import CelRule
+from productionservice.api.markers import CelRule, Text
 from productionservice.api.model import Model, Port, ServiceName, exactly_one
 
 _IPV4 = (
@@ -35,6 +35,26 @@ def _through_nat64(range_: str) -> str:
 NEVER_REACHED = (*_IPV4, *_IPV6, *map(_through_nat64, _IPV4))
 """Where clouds hand out the node's or the pod's credentials: no peer may be one of these, and a larger range has them
 as holes."""
+NEVER_NAMED = (
+    r"^(metadata|instance-data|[*])[.](google|azure|ec2|([a-z0-9-]+[.])?compute)[.]internal$|"
+    r"^metadata[.]goog$|^(metadata|[*])[.]tencentyun[.]com$"
+)
+"""Names of those addresses, and patterns that such a name fits. A name can lead anywhere, so the addresses are shut
+whatever was asked for (`children.cilium_network_policy`): this only says so early."""
+IN_THE_CLUSTER = r"[.](svc|cluster[.]local)$"
+"""Names of Services. Cilium opens no pod by its name."""
+
+_LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+# The last part begins with a letter: an address is no name.
+HostPattern = Annotated[
+    str,
+    Field(min_length=3, max_length=253, pattern=f"^([*][.])?({_LABEL}[.])+[a-z]([-a-z0-9]*[a-z0-9])?$"),
+    Text(
+        "name of a host",
+        "a full one in lower case without port, such as api.example or *.api.example, and an address as cidr",
+    ),
+]
+
 _SHUT = " && ".join(f"!cidr('{range_}').containsCIDR(self.cidr)" for range_ in NEVER_REACHED)
 
 
@@ -97,17 +117,37 @@ class IngressPeer(Model):
 
 
 class EgressPeer(Model):
-    """Who may be called: exactly one of `service`, `cidr`."""
+    """Who may be called: exactly one of `service`, `cidr`, `fqdn`."""
 
     RULES = (
         CelRule(
-            exactly_one("service", "cidr"),
-            "network.allowTo: write exactly one of service and cidr in each entry",
+            exactly_one("service", "cidr", "fqdn"),
+            "network.allowTo: write exactly one of service, cidr and fqdn in each entry",
         ),
         CelRule(
             "!has(self.cidr) || has(self.port)",
             "network.allowTo.port: write the port that is meant at this address range",
             field_path=".port",
+        ),
+        CelRule(
+            "!has(self.fqdn) || has(self.port)",
+            "network.allowTo.port: write the port that is meant at this host",
+            "'network.allowTo.port: write the port that is meant at %s'.format([self.fqdn])",
+            ".port",
+        ),
+        CelRule(
+            f"!has(self.fqdn) || !self.fqdn.matches(r'{NEVER_NAMED}')",
+            "network.allowTo.fqdn: this host hands out the credentials of the node; write another one",
+            "'network.allowTo.fqdn: %s is, or fits, a host that hands out the credentials of the node; write the "
+            "one that is meant instead'.format([self.fqdn])",
+            ".fqdn",
+        ),
+        CelRule(
+            f"!has(self.fqdn) || !self.fqdn.matches(r'{IN_THE_CLUSTER}')",
+            "network.allowTo.fqdn: a host in the cluster is opened as service, or by cidr",
+            "'network.allowTo.fqdn: %s is in the cluster, where names open nothing; write service: NAME for a "
+            "service of the namespace, or cidr'.format([self.fqdn])",
+            ".fqdn",
         ),
         CelRule(
             "!has(self.service) || !has(self.port)",
@@ -121,10 +161,13 @@ class EgressPeer(Model):
     """Name of a ProductionService in the same namespace; its traffic port is opened."""
     cidr: Annotated[str, Field(max_length=43)] | None = None
     """Address range, for example `10.20.0.0/16`. Needs `port`."""
+    fqdn: HostPattern | None = None
+    """Name of a host outside of the cluster, for example `api.example`, or `*.api.example` for the names one level
+    below it. Needs `port`, and Cilium in the cluster: without, the host stays closed."""
     port: Port | None = None
-    """Port at the address range."""
+    """Port at the address range or host."""
     protocol: Protocol = Protocol.TCP
-    """Transport protocol at the address range."""
+    """Transport protocol at the address range or host."""
 
 
 class Network(Model):

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from productionservice.api.container import EnvVar, Image, Mount, OnChange, Scratch
+from productionservice.api.expose import Expose
 from productionservice.api.markers import CelRule, ListKey
 from productionservice.api.model import HttpPath, Model, Port, Quantity, Word, ZoneSpread
 from productionservice.api.network import EgressPeer, IngressPeer, Network, Protocol
@@ -26,6 +27,7 @@ __all__ = [
     "EgressPeer",
     "EnvVar",
     "Environment",
+    "Expose",
     "Image",
     "IngressPeer",
     "Metadata",
@@ -276,6 +278,8 @@ class Spec(Model):
     """What disruptions may take away."""
     network: Network = Network()
     """Who may talk to whom."""
+    expose: Expose | None = None
+    """How the service is reached from outside. Default: not at all."""
     observability: Observability = Observability()
     """How the service is watched."""
 

@@ -11,9 +11,14 @@ import orjson
 
 from productionservice import labels
 from productionservice.api import API_VERSION, KIND, ProductionService
+from productionservice.children.certificate import build_certificate
+from productionservice.children.cilium_network_policy import build_cilium_network_policy
 from productionservice.children.context import BuildContext, Kind, Manifest
 from productionservice.children.deployment import build_deployment, desired_replicas, replicas_manifest
+from productionservice.children.gateway import build_gateway
 from productionservice.children.horizontal_pod_autoscaler import build_horizontal_pod_autoscaler
+from productionservice.children.http_route import build_http_route
+from productionservice.children.ingress import build_ingress
 from productionservice.children.network_policy import build_network_policy
 from productionservice.children.pod_disruption_budget import build_pod_disruption_budget
 from productionservice.children.service import build_service
@@ -26,13 +31,19 @@ __all__ = [
     "build_children", "desired_replicas", "replicas_manifest",
 ]  # fmt: skip
 
-Builder: TypeAlias = Callable[[ProductionService, Effective, BuildContext], Manifest | None]
-"""One kind of child; None when it is not wanted."""
+Builder: TypeAlias = Callable[
+    [ProductionService, Effective, BuildContext], Manifest | tuple[Manifest, ...] | None
+]
+"""One kind of child; None when it is not wanted, a tuple where one service may have several."""
 
 CHILDREN: tuple[tuple[Kind, Builder], ...] = (
     (Kind("v1", "ServiceAccount", "serviceaccounts"), build_service_account),
     # Before the pods that it protects: they never run unprotected.
     (Kind("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies"), build_network_policy),
+    (
+        Kind("cilium.io/v2", "CiliumNetworkPolicy", "ciliumnetworkpolicies", origin="Cilium"),
+        build_cilium_network_policy,
+    ),
     (Kind("v1", "Service", "services"), build_service),
     (Kind("apps/v1", "Deployment", "deployments"), build_deployment),
     (Kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets"), build_pod_disruption_budget),
@@ -47,6 +58,11 @@ CHILDREN: tuple[tuple[Kind, Builder], ...] = (
         ),
         build_service_monitor,
     ),
+    (Kind("networking.k8s.io/v1", "Ingress", "ingresses"), build_ingress),
+    (Kind("gateway.networking.k8s.io/v1", "Gateway", "gateways", origin="Gateway API"), build_gateway),
+    (Kind("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes", origin="Gateway API"), build_http_route),
+    # After what a challenge is answered through: cert-manager tries a failed one again only an hour later.
+    (Kind("cert-manager.io/v1", "Certificate", "certificates", origin="cert-manager"), build_certificate),
 )
 """Every kind of child in apply order. RBAC, informers and pruning follow this list."""
 
@@ -59,7 +75,13 @@ def build_children(
 ) -> tuple[Manifest, ...]:
     """The wanted children in apply order, complete: owner, labels, digest."""
     built = ((kind, build(service, effective, context)) for kind, build in CHILDREN)
-    return tuple(_finish(service, kind, manifest) for kind, manifest in built if manifest is not None)
+    return tuple(_finish(service, kind, manifest) for kind, made in built for manifest in _each(made))
+
+
+def _each(made: Manifest | tuple[Manifest, ...] | None) -> tuple[Manifest, ...]:
+    if made is None:
+        return ()
+    return made if isinstance(made, tuple) else (made,)
 
 
 def _finish(service: ProductionService, kind: Kind, manifest: Manifest) -> Manifest:

@@ -12,10 +12,13 @@ from typing import Any
 from productionservice import labels
 from productionservice.api import ProductionService
 from productionservice.api.v1alpha1 import EgressPeer, IngressPeer, Monitor
-from productionservice.children.context import BuildContext, Manifest
+from productionservice.children.context import BuildContext, Manifest, Pods
+from productionservice.children.exposure import edge_pods, held_hosts
 from productionservice.children.pod import TRAFFIC_PORT, metrics_port_name
 from productionservice.effective import NEVER_REACHED, Effective, contains
 from productionservice.names import child_name
+
+_DNS_PORT = 53  # of whatever is asked by an address: no Service translates it
 
 
 def build_network_policy(
@@ -23,7 +26,11 @@ def build_network_policy(
 ) -> Manifest:
     """Default deny with DNS and the declared peers allowed."""
     network = service.spec.network
-    ingress = [*([_ingress(network.allow_from)] if network.allow_from else []), *_scraping(service, context)]
+    ingress = [
+        *([_ingress(network.allow_from)] if network.allow_from else []),
+        *_edge(service, context),
+        *_scraping(service, context),
+    ]
     return {
         "metadata": {"name": child_name(service.metadata.name)},
         "spec": {
@@ -31,7 +38,8 @@ def build_network_policy(
             "policyTypes": ["Ingress", "Egress"],
             # Left out when empty, since applying an empty list is a write each time; `diff` guards it all the same.
             **({"ingress": ingress} if ingress else {}),
-            "egress": [_dns(context), *(_egress(peer) for peer in network.allow_to)],
+            # Hosts are no business of this kind, which knows no names: they stay closed here.
+            "egress": [*_dns(context), *(_egress(peer) for peer in network.allow_to if not peer.fqdn)],
         },
     }
 
@@ -41,6 +49,14 @@ def _ingress(peers: Sequence[IngressPeer]) -> dict[str, Any]:
         "from": [_service(p.service) if p.service else {"ipBlock": {"cidr": p.cidr}} for p in peers],
         "ports": [_port(TRAFFIC_PORT)],
     }
+
+
+def _edge(service: ProductionService, context: BuildContext) -> list[dict[str, Any]]:
+    """Whatever carries requests from outside may reach the traffic port of a service that is exposed."""
+    if not held_hosts(service, context):
+        return []
+    peers = [_pods(pods) for pods in edge_pods(service, context)]
+    return [{"from": peers, "ports": [_port(TRAFFIC_PORT)]}]
 
 
 def _scraping(service: ProductionService, context: BuildContext) -> list[dict[str, Any]]:
@@ -59,13 +75,27 @@ def _egress(peer: EgressPeer) -> dict[str, Any]:
     return {"to": [_reachable(cidr)], "ports": [_port(port, peer.protocol.value)]}
 
 
-def _dns(context: BuildContext) -> dict[str, Any]:
+def _dns(context: BuildContext) -> list[dict[str, Any]]:
     resolver = {
         "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": context.dns_namespace}},
         "podSelector": {"matchLabels": dict(sorted(context.dns_labels.items()))},
     }
-    ports = [_port(port, protocol) for port in context.dns_ports for protocol in ("UDP", "TCP")]
-    return {"to": [resolver], "ports": ports}
+    on_the_node = [{"ipBlock": {"cidr": str(ip_network(address))}} for address in context.dns_addresses]
+    rules = [_asked([resolver], context.dns_ports)]
+    return [*rules, _asked(on_the_node, (_DNS_PORT,))] if on_the_node else rules
+
+
+def _asked(peers: list[dict[str, Any]], ports: tuple[int, ...]) -> dict[str, Any]:
+    return {"to": peers, "ports": [_port(port, protocol) for port in ports for protocol in ("UDP", "TCP")]}
+
+
+def _pods(pods: Pods) -> dict[str, Any]:
+    peer: dict[str, Any] = {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": pods.namespace}}
+    }
+    if pods.labels:
+        peer["podSelector"] = {"matchLabels": dict(sorted(pods.labels.items()))}
+    return peer
 
 
 def _service(name: str) -> dict[str, Any]:

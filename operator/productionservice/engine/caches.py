@@ -12,7 +12,7 @@ from productionservice.children import CHILDREN, Kind, Manifest
 from productionservice.children.references import CALLEE, Source
 from productionservice.engine.client import Resource
 from productionservice.engine.contents import SOURCES, Contents
-from productionservice.engine.parent import Parent
+from productionservice.engine.parent import Parent, hosts_of
 from productionservice.engine.queue import Key
 from productionservice.engine.store import Group, Name, Store, name_of
 from productionservice.errors import OperatorError, Rejected, Unserved
@@ -37,7 +37,7 @@ class Caches:
     """All stores. Reflectors fill them, and so do the answers to our own writes: we always read what we wrote."""
 
     def __init__(self) -> None:
-        self.parents: Store[Parent] = Store(Parent.of, _own_uid)
+        self.parents: Store[Parent] = Store(Parent.of, _uid_and_hosts)
         self.children: dict[str, Store[Live]] = {
             kind: Store(functools.partial(Live.of, kind), child_groups) for kind in RESOURCES
         }
@@ -56,7 +56,10 @@ class Caches:
         if new == old:
             return
         for kind, name in old:
-            self._referring[kind, (key[0], name)].discard(key)
+            group = (kind, (key[0], name))
+            self._referring[group].discard(key)
+            if not self._referring[group]:
+                del self._referring[group]  # names come and go for ever
         for kind, name in new:
             self._referring.setdefault((kind, (key[0], name)), set()).add(key)
         if new:
@@ -72,6 +75,21 @@ class Caches:
         """Whom each of these services lets in, by name; None for one that does not exist."""
         found = {name: self.parents.get((namespace, name)) for name in callees}
         return {name: parent.admits if parent else None for name, parent in found.items()}
+
+    def claimants(self, host: str) -> list[Key]:
+        """The services that claim a host, the one that has it first: the oldest, then by namespace and name.
+
+        One that is being deleted has it until it is gone: its routes are still there.
+        """
+        found = self.parents.members(("host", host))
+        return [key for _, key in sorted((dict(parent.claims)[host], key) for key, parent in found)]
+
+    def taken(self, key: Key) -> dict[str, str]:
+        """Of the hosts that a service claims, those that another one has, and which one, as namespace/name."""
+        parent = self.parents.get(key)
+        claimed = sorted(dict(parent.claims)) if parent else ()
+        holders = {host: self.claimants(host)[0] for host in claimed}
+        return {host: "/".join(holder) for host, holder in holders.items() if holder != key}
 
     def contents_of(self, namespace: str, sources: Collection[Source]) -> dict[Source, Contents] | None:
         """Those of `sources` that exist. None where the operator may not look."""
@@ -96,6 +114,10 @@ class Caches:
 
     def _unserved_in(self, namespace: str) -> dict[str, Unserved]:
         return {kind: why for (kind, where), why in self._unserved.items() if where in {None, namespace}}
+
+    def absent(self, namespace: str) -> frozenset[str]:
+        """Kinds that the cluster does not serve there. Of one that is forbidden nobody knows."""
+        return frozenset(kind for kind, why in self._unserved_in(namespace).items() if not why.forbidden)
 
     def observe(self, service: ProductionService, desired: Sequence[Manifest]) -> Observed:
         """Everything that carries the service's label, is controlled by it, or has the name of a wanted child."""
@@ -123,7 +145,8 @@ class Caches:
         sources = self._sources.get(key, ())
         contents = [self._referred(key[0], source) for source in sources]
         pods = self.pods.versions(groups[0])
-        return hash((self.parents.version(key), unserved, sources, *contents, *children, pods))
+        taken = tuple(self.taken(key).items())
+        return hash((self.parents.version(key), unserved, sources, taken, *contents, *children, pods))
 
     def _referred(self, namespace: str, source: Source) -> object:
         """Changes when a source does. Of another service only one thing matters, which its status does not change."""
@@ -136,7 +159,7 @@ class Caches:
         """The answer to our own write; `verified` is the digest of what was written, if the answer contains it."""
         store, name = self.children[ref.kind], name_of(body["metadata"])
         made = Live.of(ref.kind, body, store.get(name), verified=verified)
-        store.put(body, lambda _body, _before: made)
+        store.answer(body, lambda _body, _before: made)
         live = store.get(name)
         if live is None:
             return made
@@ -198,5 +221,5 @@ def _pod_state(body: Mapping[str, Any], _before: PodState | None) -> PodState:
     return pod_state(body)
 
 
-def _own_uid(body: Mapping[str, Any]) -> tuple[Group, ...]:
-    return (("uid", body["metadata"]["uid"]),)
+def _uid_and_hosts(body: Mapping[str, Any]) -> tuple[Group, ...]:
+    return (("uid", body["metadata"]["uid"]), *(("host", host) for host in sorted(set(hosts_of(body)))))

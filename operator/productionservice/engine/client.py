@@ -9,6 +9,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from types import TracebackType
 from typing import Any, Self
 
@@ -28,7 +29,7 @@ Body = dict[str, Any]
 
 PAGE, LISTS = 200, 2
 """Objects a page of a list, and lists at the same time: what is parsed at once is what memory peaks at."""
-AGAIN_PAGE = 25
+AGAIN_PAGE = 10
 """The same for lists of what is known already: nobody waits for them, and a peak leaves holes among what is kept."""
 REQUEST_SECONDS = 15.0
 """Longest time for one request; a request that hangs must not hold a worker for minutes."""
@@ -43,6 +44,10 @@ CREATE_ONLY = "1"
 """resourceVersion that no object has (an empty store's revision): with it an apply creates or fails (ADR 0005)."""
 _LEASES = "/apis/coordination.k8s.io/"
 """Writes here decide who may write: they never wait, and no fence holds them."""
+LIST_IDLE_SECONDS = 1.0
+"""A connection of lists is for the next page, not for the next list."""
+_PLAIN = "identity"
+"""The API server compresses large lists on request. Between neighbours that costs both more than the bytes do."""
 _APPLY = "application/apply-patch+yaml"
 _MERGE = "application/merge-patch+json"
 _JSON = "application/json"
@@ -82,6 +87,21 @@ class WatchEvent:
     object: Body
 
 
+class _Pool(StrEnum):
+    """Whose connections a request takes.
+
+    Each TLS connection has a buffer of 256 KiB in the event loop, which becomes memory as far as an answer has ever
+    filled it. One pool gives its connections out in turn: one that has carried a large list would be a watch's next,
+    and stay: memory that went up with each of the first lists of everything (`benchmarks.operator.soak`).
+    """
+
+    SHORT = "short"
+    LIST = "list"
+    """Few, and closed after each list."""
+    WATCH = "watch"
+    """Each new, and closed at its end."""
+
+
 @dataclass(frozen=True)
 class _Call:
     """One request."""
@@ -94,13 +114,14 @@ class _Call:
     body: Mapping[str, Any] | None = None
     content_type: str = _JSON
     accept: str = _JSON
+    pool: _Pool = _Pool.SHORT
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
 
 
 class Client:
-    """One connection pool to the API server. Every method raises an OperatorError when it does not succeed."""
+    """Connections to the API server. Every method raises an OperatorError when it does not succeed."""
 
     def __init__(self, login: Login, fence: Callable[[], None] = lambda: None, *, agent: str = AGENT) -> None:
         """`fence` raises when this process must not write: it is asked right before each write."""
@@ -108,24 +129,34 @@ class Client:
         self.fence = fence
         self._limiter = WriteLimiter()
         self._server = URL(login.server)
-        self._session: aiohttp.ClientSession | None = None
+        self._sessions: dict[_Pool, aiohttp.ClientSession] = {}
         self._listing = asyncio.Semaphore(LISTS)
         self.answered = float("-inf")
         """When the API server last answered anything, by the monotonic clock."""
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, ssl=self._login.ssl_context()),
-            timeout=aiohttp.ClientTimeout(total=REQUEST_SECONDS, sock_connect=5),
-            headers={"User-Agent": self._agent},
-        )
+        tls = self._login.ssl_context()
+        self._sessions = {
+            _Pool.SHORT: self._session(aiohttp.TCPConnector(limit=0, ssl=tls)),
+            _Pool.LIST: self._session(
+                aiohttp.TCPConnector(limit=0, ssl=tls, keepalive_timeout=LIST_IDLE_SECONDS)
+            ),
+            _Pool.WATCH: self._session(aiohttp.TCPConnector(limit=0, ssl=tls, force_close=True)),
+        }
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._session is not None:
-            await self._session.close()
+        for session in self._sessions.values():
+            await session.close()
+
+    def _session(self, connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=connector,
+            timeout=aiohttp.ClientTimeout(total=REQUEST_SECONDS, sock_connect=5),
+            headers={"User-Agent": self._agent, "Accept-Encoding": _PLAIN},
+        )
 
     async def get(self, resource: Resource, namespace: str | None, name: str) -> Body:
         """One object. Raises NotFound."""
@@ -147,7 +178,7 @@ class Client:
         query = {"limit": str(size), **({"labelSelector": selector} if selector else {})}
         async with self._listing:
             while True:
-                page = await self._read(resource.path(namespace), query, resource.accept_list)
+                page = await self._read(resource.path(namespace), query, resource.accept_list, _Pool.LIST)
                 metadata = page["metadata"]
                 yield page["items"] or [], metadata["resourceVersion"]  # an empty list of metadata is null
                 if not metadata.get("continue"):
@@ -170,7 +201,7 @@ class Client:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=SILENCE_SECONDS)
         try:
             async with self._open(
-                _Call("WATCH", "GET", path, query, accept=resource.accept_watch), timeout
+                _Call("WATCH", "GET", path, query, accept=resource.accept_watch, pool=_Pool.WATCH), timeout
             ) as response:
                 async for line in _lines(response.content):
                     event = orjson.loads(line)
@@ -226,13 +257,19 @@ class Client:
             _Call("PATCH", "PATCH", resource.path(namespace, name), query, patch, _MERGE)
         )
 
-    async def _read(self, path: str, query: Mapping[str, str] | None = None, accept: str = _JSON) -> Body:
+    async def _read(
+        self,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        accept: str = _JSON,
+        pool: _Pool = _Pool.SHORT,
+    ) -> Body:
         """GET, tried again a few times: reading twice changes nothing."""
         attempt = 0
         while True:
             attempt += 1
             try:
-                return await self._request(_Call("GET", "GET", path, query or {}, accept=accept))
+                return await self._request(_Call("GET", "GET", path, query or {}, accept=accept, pool=pool))
             except Transient as error:
                 # An answer other than "busy" or "broken" will be the same next time.
                 if type(error) is not Transient or attempt == READ_TRIES:
@@ -260,7 +297,8 @@ class Client:
         self, call: _Call, limits: aiohttp.ClientTimeout | None = None
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Send a request and give its answer, if it is a success. Counts it in any case."""
-        if self._session is None:
+        session = self._sessions.get(call.pool)
+        if session is None:
             raise RuntimeError("use `async with Client(…)`")
         token = self._login.token()
         headers = {
@@ -270,10 +308,10 @@ class Client:
         }
         code = "<error>"
         try:
-            async with self._session.request(
+            async with session.request(
                 call.method, self._server.join(URL(call.path)).with_query(dict(call.query)), headers=headers,
                 data=None if call.body is None else encode(call.body), allow_redirects=False,
-                timeout=limits or self._session.timeout,
+                timeout=limits or session.timeout,
             ) as response:  # fmt: skip
                 code, self.answered = str(response.status), time.monotonic()
                 if response.status == BUSY:

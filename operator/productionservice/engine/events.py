@@ -24,8 +24,9 @@ from productionservice.plan import Action, Applied
 log = structlog.get_logger(__name__)
 
 EVENTS = Resource("v1", "events")
-REMEMBERED = 4096
-"""Events and objects that are remembered for counting and limiting; the oldest are forgotten."""
+POSTED, LIMITED = 1024, 4096
+"""Events that are remembered for counting, and objects for limiting; the oldest are forgotten. What repeats does so
+soon, and a cause that names a value seldom does at all."""
 BURST, REFILL_SECONDS = 25, 300.0
 """Events for one object at once, and the time until it may have one more (client-go's spam filter)."""
 QUEUE_LIMIT = 1000
@@ -53,7 +54,7 @@ class Note:
     message: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Posted:
     name: str
     count: int
@@ -123,7 +124,7 @@ class Recorder:
 
     def _remember(self, note: Note, posted: _Posted) -> None:
         self._posted[hash(note)] = posted
-        if len(self._posted) > REMEMBERED:
+        if len(self._posted) > POSTED:
             self._posted.popitem(last=False)
 
     def _allowed(self, note: Note) -> bool:
@@ -132,7 +133,7 @@ class Recorder:
         tokens, at = self._tokens.pop(uid, (float(BURST), now))
         tokens = min(float(BURST), tokens + (now - at) / REFILL_SECONDS)
         self._tokens[uid] = (max(tokens - 1, 0.0) if tokens >= 1 else tokens, now)
-        if len(self._tokens) > REMEMBERED:
+        if len(self._tokens) > LIMITED:
             self._tokens.popitem(last=False)
         return tokens >= 1
 

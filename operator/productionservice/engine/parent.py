@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -32,6 +32,8 @@ class Parent:
     conditions: Conditions
     callers: tuple[str, ...]
     """Services that it lists in its `allowFrom`."""
+    claims: frozenset[tuple[str, str]]
+    """Hosts under which it wants to be reached, each with the time since when the service exists."""
     packed: bytes
 
     @classmethod
@@ -44,7 +46,8 @@ class Parent:
             leaving="deletionTimestamp" in metadata,
             paused=(metadata.get("annotations") or {}).get(labels.PAUSED, ""),
             conditions=_conditions(body.get("status") or {}),
-            callers=_callers(body.get("spec") or {}),
+            callers=_callers(body.get("spec")),
+            claims=frozenset((host, metadata.get("creationTimestamp", "")) for host in hosts_of(body)),
             packed=zlib.compress(orjson.dumps({**body, "metadata": metadata}), 1),
         )
 
@@ -65,9 +68,23 @@ class Parent:
         return (self.uid, self.generation, self.leaving, self.paused)
 
 
-def _callers(spec: Mapping[str, Any]) -> tuple[str, ...]:
-    peers = (spec.get("network") or {}).get("allowFrom") or ()
-    return tuple(sorted({peer["service"] for peer in peers if peer.get("service")}))
+def hosts_of(body: Mapping[str, Any]) -> tuple[str, ...]:
+    """The hosts that a service in JSON form claims."""
+    return tuple(host for host in _items(body.get("spec"), "expose", "hosts") if isinstance(host, str))
+
+
+def _callers(spec: Any) -> tuple[str, ...]:
+    peers = [peer for peer in _items(spec, "network", "allowFrom") if isinstance(peer, Mapping)]
+    return tuple(sorted({name for peer in peers if isinstance(name := peer.get("service"), str) and name}))
+
+
+def _items(spec: Any, field: str, name: str) -> Sequence[Any]:
+    """A list within a field of the spec. What was stored before the CRD had its rules may hold anything there: it is
+    told so by a pass, which reads it with the models; here it must do no harm.
+    """
+    inner = spec.get(field) if isinstance(spec, Mapping) else None
+    found = inner.get(name) if isinstance(inner, Mapping) else None
+    return found if isinstance(found, list) else ()
 
 
 def _conditions(status: Mapping[str, Any]) -> Conditions:

@@ -24,6 +24,9 @@ BACKOFF_FIRST, BACKOFF_MOST = 0.5, 30.0
 """Seconds between tries while the API server does not answer."""
 RELIST_SECONDS = 600.0
 """A backstop: what a watch has lost without a word is found by the next list. Unchanged objects cost a comparison."""
+SOONEST = 0.8
+"""Part of that time after which the next list may come. All kinds were listed together at the start: listed together
+again, what all of them hold at once is memory that stays."""
 UNSERVED_SECONDS = 60.0
 """At most, between two looks at a kind that is not served; a change of a CRD makes it sooner."""
 jitter = random.uniform
@@ -58,7 +61,7 @@ class Reflector(Generic[T]):
         """Complete lists so far."""
         self._version = ""
         self._newest = 0
-        self._listed = time.monotonic()
+        self._due = time.monotonic() + relist_seconds
         self._heard = time.monotonic()
 
     @property
@@ -114,7 +117,8 @@ class Reflector(Generic[T]):
         for delta in self._store.retain(listed, version, self._namespace):
             self._on_change(delta)
         self._listen()
-        self._version, self._newest, self._listed = version, int(version), time.monotonic()
+        self._reach(version)
+        self._due = time.monotonic() + self._relist * jitter(SOONEST, 1)
         self._serve(None)
 
     async def _unserved(self, error: OperatorError, looks: int) -> bool:
@@ -142,7 +146,7 @@ class Reflector(Generic[T]):
 
     def _left(self) -> float:
         """Seconds until the next list is due."""
-        return self._listed + self._relist - time.monotonic()
+        return self._due - time.monotonic()
 
     async def _watch(self) -> None:
         seconds = min(WATCH_SECONDS, max(self._left(), 1.0))
@@ -152,8 +156,7 @@ class Reflector(Generic[T]):
         async for event in events:
             self._listen()
             self._tell(self._take(event))
-            self._version = event.object["metadata"]["resourceVersion"]
-            self._newest = int(self._version)
+            self._reach(event.object["metadata"]["resourceVersion"])
         # The server ends a watch after its time. One that it ends at once must not become a busy loop.
         await asyncio.sleep(random.uniform(0, 0.1))  # noqa: S311 - jitter
 
@@ -161,6 +164,11 @@ class Reflector(Generic[T]):
         if event.type == "BOOKMARK":
             return None
         return self._store.remove(event.object) if event.type == "DELETED" else self._store.put(event.object)
+
+    def _reach(self, version: str) -> None:
+        """Everything up to this version is in the store."""
+        self._version, self._newest = version, int(version)
+        self._store.reached(self._newest, self._namespace)
 
     def _tell(self, delta: Delta[T] | None) -> None:
         if delta is not None:

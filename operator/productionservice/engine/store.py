@@ -55,6 +55,7 @@ class Store(Generic[T]):
         self._entries: dict[Name, Entry[T]] = {}
         self._members: dict[Group, tuple[Name, ...]] = {}  # sorted; most groups have one or a few
         self._groups: dict[Group, Group] = {}  # one copy of each, shared by its members
+        self._told: dict[str | None, int] = {}  # up to which version, by namespace that is watched
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -117,6 +118,28 @@ class Store(Generic[T]):
         self._entries[name] = entry
         return Delta(name, old, entry)
 
+    def reached(self, version: int, namespace: str | None) -> None:
+        """All that happened up to this version has been told; with a `namespace`, in that one only."""
+        self._told[namespace] = version
+
+    def answer(
+        self, body: Mapping[str, Any], project: Callable[[Mapping[str, Any], T | None], T]
+    ) -> Delta[T] | None:
+        """Take in the answer to a write of our own, which may come after all that the watch has to say about it.
+
+        An object that is not known, though everything up to its version has been told, is gone again: nobody would tell
+        so once more.
+        """
+        name = name_of(body["metadata"])
+        told = max(self._told.get(None, 0), self._told.get(name[0], 0))
+        if name not in self._entries and _version(body["metadata"]) <= told:
+            return None
+        return self.put(body, project)
+
+    def renew(self, body: Mapping[str, Any]) -> Delta[T] | None:
+        """Take in the answer to a write to what is known. What is not known any more is gone, and stays so."""
+        return self.put(body) if name_of(body["metadata"]) in self._entries else None
+
     def remove(self, body: Mapping[str, Any]) -> Delta[T] | None:
         """Take note that an object is gone. None when it is not known, or a newer one is."""
         metadata = body["metadata"]
@@ -139,6 +162,7 @@ class Store(Generic[T]):
     def rewind(self) -> None:
         """The API server's own memory went back (a restored backup): whatever it says next is news."""
         self._entries = {name: replace(entry, version=0) for name, entry in self._entries.items()}
+        self._told.clear()
 
     def retain(self, listed: Collection[Name], version: str, namespace: str | None) -> list[Delta[T]]:
         """After a complete list made at `version`: what is not in it, and not newer, has been deleted meanwhile.

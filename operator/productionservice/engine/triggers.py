@@ -40,10 +40,19 @@ class Triggers:
         """
         old, new = (entry.value.wish if entry else None for entry in (delta.old, delta.new))
         self._queue.add(delta.name, self._lane(routine=old == new), trigger="service")
+        self._hand_over(delta)
         before, after = (entry.value.admits if entry else None for entry in (delta.old, delta.new))
         if before != after:
             for key in self._caches.referring(CALLEE, delta.name):
                 self._queue.add(key, self._lane(), trigger="reference")
+
+    def _hand_over(self, delta: Delta[Parent]) -> None:
+        """Whoever else claims a host that this service has begun or ceased to claim: who has it may have changed."""
+        old, new = (entry.value.claims if entry else frozenset() for entry in (delta.old, delta.new))
+        for host in sorted({host for host, _ in old ^ new}):
+            for key in self._caches.claimants(host):
+                if key != delta.name:
+                    self._queue.add(key, self._lane(), trigger="host")
 
     def child(self, delta: Delta[Live]) -> None:
         """A child is new, changed or gone. Not every word in its status concerns us."""

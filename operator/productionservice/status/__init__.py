@@ -9,6 +9,8 @@ from typing import Any
 
 from productionservice.api.v1alpha1 import Problem, ProductionService
 from productionservice.availability import problems
+from productionservice.children.context import BuildContext
+from productionservice.children.exposure import unheeded
 from productionservice.children.references import Missing
 from productionservice.contract import service_url
 from productionservice.effective import Effective
@@ -17,7 +19,18 @@ from productionservice.live import DeploymentState, Live
 from productionservice.pause import Pause
 from productionservice.plan import DEPLOYMENT, Action, Applied
 from productionservice.status import applied as applied_condition
-from productionservice.status import available, called, monitored, paused, ready, referenced, rolled_out
+from productionservice.status import (
+    available,
+    called,
+    certified,
+    exposed,
+    monitored,
+    opened,
+    paused,
+    ready,
+    referenced,
+    rolled_out,
+)
 from productionservice.status.conditions import ACCEPTED, done, needs_someone, stamp
 from productionservice.status.inputs import StatusInput
 from productionservice.status.pods import PodState
@@ -37,16 +50,18 @@ def compute_status(
     missing: tuple[Missing, ...] | None = (),
     pause: Pause | None = None,
     admitted: Mapping[str, Sequence[str] | None] = MappingProxyType({}),
+    context: BuildContext | None = None,
 ) -> dict[str, Any]:
     """The whole status in JSON form. Equal inputs give an equal status whatever `now` is, except where a
     condition's status changed.
 
-    `previous` is the status that the API server has: only its transition times are used. `missing`, `pause`
-    and `admitted` as in StatusInput.
+    `previous` is the status that the API server has: only its transition times are used. `missing`, `pause`,
+    `admitted` and `context` as in StatusInput.
     """
     given = StatusInput(
-        service, effective, applied, _deployment(service, applied), pods, missing, pause, admitted
-    )
+        service, effective, applied, _deployment(service, applied), pods, missing, pause, admitted,
+        context or BuildContext(),
+    )  # fmt: skip
     monitoring = monitored.evaluate(given)
     found = [
         done(ACCEPTED, Reason.ACCEPTED, "the spec is valid"),
@@ -55,12 +70,15 @@ def compute_status(
         monitoring if monitored.required(given) else None,
         available.evaluate(given),
         rolled_out.evaluate(given),
+        exposed.evaluate(given),
     ]
     findings = [finding for finding in found if finding is not None]
     # What Ready does not depend on.
     others = (
         None if monitored.required(given) else monitoring,
+        certified.evaluate(given),
         called.evaluate(given),
+        opened.evaluate(given),
         paused.evaluate(given),
     )
     beside = [finding for finding in others if finding is not None]
@@ -74,15 +92,12 @@ def compute_status(
             now=now,
         ),
         "version": effective.version,
-        "url": service_url(service),
+        "url": exposed.url(given) or service_url(service),
         "image": {"wanted": effective.image, "running": _running(pods)},
         "replicas": _counts(given.deployment),
         "effective": _effective(effective),
         "children": _children(applied),
-        "problems": [
-            problem.model_dump(by_alias=True)
-            for problem in (*_of_a_newer_release(service), *problems(service.spec, effective))
-        ],
+        "problems": [problem.model_dump(by_alias=True) for problem in _problems(given)],
     }
 
 
@@ -101,6 +116,14 @@ def invalid_status(
             now=now,
         ),
     }
+
+
+def _problems(given: StatusInput) -> list[Problem]:
+    return [
+        *_of_a_newer_release(given.service),
+        *problems(given.service.spec, given.effective),
+        *unheeded(given.service, given.context),
+    ]
 
 
 def _of_a_newer_release(service: ProductionService) -> list[Problem]:
@@ -125,7 +148,8 @@ def _deployment(service: ProductionService, applied: Applied) -> DeploymentState
         and result.live is not None
         and (result.change.action is not Action.SKIPPED or _controls(service, result.live))
     ]
-    return found[-1] if found else None
+    last = found[-1] if found else None
+    return last if isinstance(last, DeploymentState) else None
 
 
 def _controls(service: ProductionService, live: Live) -> bool:

@@ -12,9 +12,11 @@ from productionservice.status.reasons import Reason
 
 READY, ACCEPTED, APPLIED, AVAILABLE, ROLLED_OUT = "Ready", "Accepted", "Applied", "Available", "RolledOut"
 REFERENCES_READY, MONITORING_READY, PAUSED = "ReferencesReady", "MonitoringReady", "Paused"
-CALLS_ALLOWED = "CallsAllowed"
+CALLS_ALLOWED, HOSTS_ALLOWED = "CallsAllowed", "HostsAllowed"
+EXPOSED, CERTIFICATE_READY = "Exposed", "CertificateReady"
 ORDER = (
-    READY, ACCEPTED, REFERENCES_READY, APPLIED, AVAILABLE, ROLLED_OUT, MONITORING_READY, CALLS_ALLOWED, PAUSED,
+    READY, ACCEPTED, REFERENCES_READY, APPLIED, AVAILABLE, ROLLED_OUT, EXPOSED, CERTIFICATE_READY,
+    MONITORING_READY, CALLS_ALLOWED, HOSTS_ALLOWED, PAUSED,
 )  # fmt: skip
 """Ready first: it is what people look for."""
 

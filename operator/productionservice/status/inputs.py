@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from productionservice.api.v1alpha1 import ProductionService
+from productionservice.children.context import BuildContext
 from productionservice.children.references import Missing
 from productionservice.effective import Effective
 from productionservice.live import DeploymentState
@@ -29,3 +30,5 @@ class StatusInput:
     """The pause that the annotation asks for, ended or not."""
     admitted: Mapping[str, Sequence[str] | None] = field(default_factory=dict)
     """Whom each service lets in that this one wants to call; None for one that does not exist."""
+    context: BuildContext = field(default_factory=BuildContext)
+    """With what the children were made: the edge, and the hosts that other services hold."""

@@ -16,7 +16,10 @@ def child_finding(given: StatusInput, type_: str, kind: str, as_wanted: Reason) 
     ]
     if not results:
         return None
-    change, error = results[-1].change, results[-1].error
+    worst = next((r for r in results if r.error is not None), None) or next(
+        (r for r in results if r.change.action is Action.SKIPPED), results[-1]
+    )
+    change, error = worst.change, worst.error
     if error is None and change.action is Action.SKIPPED:
         return in_progress(type_, Reason.PAUSED, f"{change.ref} waits for the end of the pause")
     if error is None:

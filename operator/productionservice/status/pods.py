@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,9 +18,12 @@ _SOCKETS = re.compile(r"\b(read|write) (udp|tcp) \S+->\S+ ")
 _START_FAILURES = frozenset({"RunContainerError", "CreateContainerError", "StartError", "PostStartHookError"})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PodState:
-    """The small projection of a pod that informers keep. Times are RFC 3339 text as the server writes it."""
+    """The small projection of a pod that informers keep. Times are RFC 3339 text as the server writes it.
+
+    Texts that the pods of a service share are interned: one copy of each.
+    """
 
     name: str
     created: str
@@ -63,9 +67,9 @@ def pod_state(body: Mapping[str, Any]) -> PodState:
     return PodState(
         name=metadata["name"],
         created=metadata.get("creationTimestamp") or "",
-        template_hash=(metadata.get("labels") or {}).get("pod-template-hash", ""),
-        image=container.get("image", ""),
-        image_id=running.get("imageID", ""),
+        template_hash=sys.intern((metadata.get("labels") or {}).get("pod-template-hash", "")),
+        image=sys.intern(container.get("image", "")),
+        image_id=sys.intern(running.get("imageID", "")),
         ready=ready == "True",
         deleting="deletionTimestamp" in metadata,
         restarts=running.get("restartCount", 0),
@@ -73,7 +77,7 @@ def pod_state(body: Mapping[str, Any]) -> PodState:
         waiting_message=waiting.get("message", ""),
         exit_reason=exited.get("reason", ""),
         exit_code=exited.get("exitCode"),
-        unschedulable=scheduled.get("message", "") if scheduled.get("status") == "False" else "",
+        unschedulable=sys.intern(scheduled.get("message", "")) if scheduled.get("status") == "False" else "",
         # The kubelet writes both at once. Only the node controller, when the kubelet is silent, writes one of them.
         lost_node=spec.get("nodeName", "") if running.get("ready") and ready == "False" else "",
     )
