@@ -6,7 +6,6 @@ Names lead to services; certificates are issued by ACME HTTP-01, served, and ren
 from __future__ import annotations
 
 import json
-import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -14,11 +13,12 @@ from typing import Any
 import httpx
 import pytest
 
+from e2e import edge
 from e2e.addons import pebble, traefik
+from e2e.caller import RESTRICTED
 from e2e.cluster.archives import PROBE
 from e2e.cluster.providers import Cluster
 from e2e.eventually import eventually
-from e2e.traffic import RESTRICTED
 
 pytestmark = pytest.mark.node
 
@@ -111,11 +111,6 @@ def _certificate(host: str, issuer: str) -> Json:
     }
 
 
-def _get(port: int, host: str) -> tuple[int, str]:
-    answer = httpx.get(f"http://127.0.0.1:{port}/", headers={"Host": host}, trust_env=False)
-    return answer.status_code, answer.text.strip() if answer.is_success else ""
-
-
 @dataclass(frozen=True)
 class Site:
     """A service behind the edge, under a name of its own."""
@@ -139,29 +134,7 @@ class Site:
 
     def certificate(self) -> Json:
         """The Certificate, when it is ready and no other is being issued."""
-        found: Json = json.loads(self.kubectl("get", "certificate", "shop", "-o", "json"))
-        conditions = {c["type"]: c for c in found["status"]["conditions"]}
-        assert conditions["Ready"]["status"] == "True", conditions["Ready"]
-        assert "Issuing" not in conditions, conditions["Issuing"]
-        return found
-
-    def renew(self) -> None:
-        """Ask for another certificate now, as `cmctl renew` does."""
-        found = self.certificate()
-        now = {"type": "Issuing", "status": "True", "reason": "ManuallyTriggered", "message": "by a test"}
-        found["status"]["conditions"].append({**now, "lastTransitionTime": "2026-01-01T00:00:00Z"})
-        self.kubectl("replace", "--subresource=status", "-f", "-", input=json.dumps(found))
-
-
-def _secure(port: int, host: str, root: str) -> tuple[int, str, bytes]:
-    """Status, body and certificate (DER) of a request over a new connection. Raises httpx.ConnectError."""
-    with httpx.Client(verify=ssl.create_default_context(cadata=root), trust_env=False) as client:
-        headers, extensions = {"Host": host}, {"sni_hostname": host}
-        with client.stream(
-            "GET", f"https://127.0.0.1:{port}/", headers=headers, extensions=extensions
-        ) as answer:
-            served = answer.extensions["network_stream"].get_extra_info("ssl_object").getpeercert(True)
-            return answer.status_code, answer.read().decode().strip(), served
+        return edge.certificate(self.cluster, self.namespace, "shop")
 
 
 @pytest.fixture
@@ -182,14 +155,15 @@ def test_a_name_leads_to_the_service_of_any_namespace_and_no_other_name_does(
     with cluster.port_forward("service/traefik", 80, "-n", traefik.NAMESPACE) as port:
 
         def served() -> None:
-            assert _get(port, site.host) == (200, "shop")
+            found = edge.plain(port, site.host)
+            assert (found.status, found.body) == (200, "shop")
 
         eventually(served)
-        assert _get(port, f"other.{site.host}")[0] == 404
+        assert edge.plain(port, f"other.{site.host}").status == 404
         site.kubectl("delete", route(site.host)[0]["kind"], "shop")
 
         def gone() -> None:
-            assert _get(port, site.host)[0] == 404
+            assert edge.plain(port, site.host).status == 404
 
         eventually(gone)
 
@@ -211,26 +185,26 @@ def test_a_certificate_is_issued_by_http_01_served_and_renewed_under_load(
 
         def answered() -> bytes:
             try:
-                status, body, served = _secure(port, site.host, root)
+                found = edge.secure(port, site.host, root)
             except httpx.ConnectError as error:  # Traefik's own certificate, until it has read the Secret
                 raise AssertionError(error) from error
-            assert (status, body) == (200, "shop")
-            return served
+            assert (found.status, found.body) == (200, "shop")
+            return found.certificate
 
         first = eventually(answered)
         with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
-            _secure(port, f"other.{site.host}", root)
+            edge.secure(port, f"other.{site.host}", root)
 
-        site.renew()
+        edge.renew(cluster, site.namespace, "shop")
         requests = 0
 
         def another_is_served() -> None:
             nonlocal requests
-            status, body, served = _secure(port, site.host, root)  # an error of TLS ends the test
+            found = edge.secure(port, site.host, root)  # an error of TLS ends the test
             requests += 1
-            if (status, body) != (200, "shop"):
-                pytest.fail(f"request {requests} during the renewal: {status} {body}")
-            assert served != first
+            if (found.status, found.body) != (200, "shop"):
+                pytest.fail(f"request {requests} during the renewal: {found.status} {found.body}")
+            assert found.certificate != first
 
         eventually(another_is_served, timeout=90, interval=0.05)
         assert requests > 1  # the first was served with the old one

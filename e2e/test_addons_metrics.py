@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from e2e import images
+from e2e.caller import RESTRICTED
 from e2e.cluster.providers import Cluster
 from e2e.eventually import eventually
 from e2e.install import SERVICE_IMAGE, TAG
-from e2e.traffic import RESTRICTED
 
 pytestmark = pytest.mark.node
 

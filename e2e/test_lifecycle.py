@@ -6,11 +6,12 @@ import httpx
 import pytest
 
 from e2e import images
+from e2e.caller import CALLER
 from e2e.cluster.providers import Cluster
 from e2e.eventually import eventually
 from e2e.install import SERVICE_IMAGE, TAG
 from e2e.services import Services
-from e2e.traffic import CALLER, traffic
+from e2e.traffic import traffic
 
 pytestmark = pytest.mark.node
 

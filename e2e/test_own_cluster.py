@@ -23,6 +23,8 @@ from e2e.eventually import eventually
 from e2e.progress import CommandError
 from e2e.tools import cache_dir, ensure
 
+pytestmark = pytest.mark.inside
+
 ROOT = Path(__file__).parents[1]
 NOBODY = 65534
 

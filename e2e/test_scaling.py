@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from e2e.caller import CALLER
 from e2e.cluster.providers import Cluster
 from e2e.eventually import eventually
 from e2e.services import Services
-from e2e.traffic import CALLER, traffic
+from e2e.traffic import traffic
 
 pytestmark = pytest.mark.node
 

@@ -9,12 +9,13 @@ from contextlib import contextmanager
 
 import pytest
 
+from e2e.caller import CALLER
 from e2e.cluster.providers import Cluster
 from e2e.eventually import eventually
 from e2e.install import install_operator, load_images
 from e2e.services import Json, Services, new_namespace
 from e2e.test_disruption import evict
-from e2e.traffic import CALLER, traffic
+from e2e.traffic import traffic
 
 pytestmark = pytest.mark.nodes
 

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from e2e.caller import Caller, caller
 from e2e.eventually import eventually
-from e2e.install import SERVICE_IMAGE, TAG
-from e2e.services import Json, Services
+from e2e.services import Services
 
-CALLER = "traffic"
-"""Service name that the pod carries; the called service has to allow it."""
-RESTRICTED = {
-    "allowPrivilegeEscalation": False,
-    "readOnlyRootFilesystem": True,
-    "runAsNonRoot": True,
-    "capabilities": {"drop": ["ALL"]},
-    "seccompProfile": {"type": "RuntimeDefault"},
-}
-"""Container security context that Pod Security restricted accepts."""
 _SCRIPT = Path(__file__).with_name("traffic_client.py")
 
 
@@ -38,28 +27,16 @@ class Report:
 class Traffic:
     """A running load."""
 
-    def __init__(self, services: Services) -> None:
-        self._services = services
+    def __init__(self, pod: Caller) -> None:
+        self._pod = pod
 
     def requests(self) -> int:
         """Requests so far."""
-        return self._last().requests
+        return int(self._pod.last()["requests"])
 
     def stop(self) -> Report:
         """End the load and return what it saw in all."""
-        self._services.kubectl("exec", CALLER, "--", "python3", "-c", "open('/tmp/stop', 'w')")
-
-        def ended() -> Report:
-            phase = self._services.get("pod", CALLER)["status"]["phase"]
-            assert phase == "Succeeded", f"the traffic pod is {phase}"
-            return self._last()
-
-        return eventually(ended, timeout=30)
-
-    def _last(self) -> Report:
-        line = self._services.kubectl("logs", CALLER, "--tail=1").strip()
-        assert line, "the traffic pod has said nothing yet"
-        seen = json.loads(line)
+        seen = self._pod.stop()
         return Report(seen["requests"], seen["failed"], tuple(seen["versions"]), tuple(seen["failures"]))
 
 
@@ -72,45 +49,12 @@ def traffic(
     `keep_alive` callers reuse their connection, `fresh` callers open one for each request. They run
     on `node`, or anywhere.
     """
-    services.kubectl("create", "configmap", CALLER, f"--from-file=client.py={_SCRIPT}")
-    services.apply_object(_pod(url, keep_alive, fresh, node))
-    running = Traffic(services)
+    command = ["python3", "client.py", url, str(keep_alive), str(fresh)]
+    with caller(services, command, {"client.py": _SCRIPT}, node=node) as pod:
+        running = Traffic(pod)
 
-    def flowing() -> None:
-        assert running.requests() > 100
+        def flowing() -> None:
+            assert running.requests() > 100
 
-    try:
         eventually(flowing, timeout=60)
         yield running
-    finally:
-        services.kubectl("delete", "pod", CALLER, "--grace-period=0", "--force")
-        services.kubectl("delete", "configmap", CALLER)
-
-
-def _pod(url: str, keep_alive: int, fresh: int, node: str) -> Json:
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {
-            "name": CALLER,
-            "labels": {"productionservice.io/service": CALLER, "productionservice.io/component": "web"},
-        },
-        "spec": {
-            "restartPolicy": "Never",
-            "automountServiceAccountToken": False,
-            **({"nodeName": node} if node else {}),
-            "containers": [
-                {
-                    "name": "client",
-                    "image": f"{SERVICE_IMAGE}:{TAG}",
-                    "command": ["python3", "/client/client.py", url, str(keep_alive), str(fresh)],
-                    "securityContext": RESTRICTED,
-                    "volumeMounts": [
-                        {"name": "client", "mountPath": "/client"},
-                        {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108  # inside the container
-                    ],
-                }
-            ],
-            "volumes": [{"name": "client", "configMap": {"name": CALLER}}, {"name": "tmp", "emptyDir": {}}],
-        },
-    }

@@ -16,8 +16,8 @@ from e2e.eventually import eventually
 from e2e.progress import CommandError, step
 
 _CRD = "CustomResourceDefinition"
-_MARKS = "deployments,statefulsets,customresourcedefinitions"
-"""Each add-on has one of these."""
+_MARKS = "deployments,statefulsets,services,customresourcedefinitions"
+"""Each add-on has one of these: of one that is a custom resource it is the Service, for its workload is not ours."""
 
 
 def up(cluster: Cluster, names: Iterable[str]) -> None:
@@ -41,7 +41,7 @@ def down(cluster: Cluster, names: Iterable[str]) -> None:
 
 
 def is_up(cluster: Cluster, addon: Addon) -> bool:
-    """Whether any of its workloads or CRDs is there."""
+    """Whether any of its workloads, Services or CRDs is there."""
     selector = f"{LABEL}={addon.name}"
     return bool(cluster.kubectl("get", _MARKS, "--all-namespaces", "-l", selector, "-o", "name").strip())
 

@@ -43,7 +43,7 @@ def _manifests() -> list[Json]:
         service(NAMESPACE, "traefik", {"http": (80, 80), "https": (443, 443)}),
         deployment(NAMESPACE, "traefik", _traefik_pod()),
         *_classes(),
-        _gateway(),
+        gateway(GATEWAY),
         *_check(),
     ]
 
@@ -153,13 +153,14 @@ def _classes() -> list[Json]:
     ]
 
 
-def _gateway() -> Json:
+def gateway(name: str) -> Json:
+    """One more Gateway in NAMESPACE, or the only one: HTTP on port 80, routes of every namespace."""
     every_namespace = {"namespaces": {"from": "All"}}
     listener = {"name": "http", "protocol": "HTTP", "port": 80, "allowedRoutes": every_namespace}
     return {
         "apiVersion": f"{_GATEWAY_API}/v1",
         "kind": "Gateway",
-        "metadata": named(NAMESPACE, GATEWAY),
+        "metadata": named(NAMESPACE, name),
         "spec": {"gatewayClassName": CLASS, "listeners": [listener]},
     }
 

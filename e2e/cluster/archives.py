@@ -43,25 +43,29 @@ def probe_image() -> Path:
     return program_image(PROBE, tool("probe"), user="10001:10001")
 
 
-def program_image(reference: str, program: Path, *, user: str = "") -> Path:
-    """Archive of an image whose only file is `program`, at `/<its name>`; made once per content."""
-    key = hashlib.sha256(program.read_bytes() + f"{reference}\0{user}".encode()).hexdigest()[:12]
-    folder = cache_dir() / "images" / f"{program.name}-{key}"
-    make_once(folder, lambda made: write_archive(made / "image.tar", reference, program, user=user))
-    return folder / "image.tar"
+def program_image(reference: str, program: Path, *, user: str = "", folder: str = "/") -> Path:
+    """Archive of an image whose only file is `program`, in `folder`, which ends in `/`; made once per content."""
+    made_of = program.read_bytes() + f"{reference}\0{user}{folder.rstrip('/')}".encode()
+    target = cache_dir() / "images" / f"{program.name}-{hashlib.sha256(made_of).hexdigest()[:12]}"
+    make_once(
+        target,
+        lambda made: write_archive(made / "image.tar", reference, program, user=user, folder=folder),
+    )
+    return target / "image.tar"
 
 
-def write_archive(target: Path, reference: str, program: Path, *, user: str = "") -> None:
+def write_archive(target: Path, reference: str, program: Path, *, user: str = "", folder: str = "/") -> None:
     """Write the archive of an image with one static program as its entry point."""
-    layer = _tar([(program.name, program.read_bytes(), 0o755)])
+    path = f"{folder}{program.name}"
+    layer = _tar([(path.removeprefix("/"), program.read_bytes(), 0o755)])
     config = json.dumps(
         {
             "architecture": architecture(),
             "os": "linux",
             "created": _EPOCH,
-            "config": {"Entrypoint": [f"/{program.name}"], "User": user, "WorkingDir": "/"},
+            "config": {"Entrypoint": [path], "User": user, "WorkingDir": "/"},
             "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer).hexdigest()}"]},
-            "history": [{"created": _EPOCH, "created_by": f"COPY {program.name} /"}],
+            "history": [{"created": _EPOCH, "created_by": f"COPY {program.name} {folder}"}],
         }
     ).encode()
     config_name = f"{hashlib.sha256(config).hexdigest()}.json"

@@ -12,17 +12,19 @@ import re
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]  # it ships no types
 
 from e2e.cluster import lifecycle
 from e2e.cluster.providers import Cluster, open_cluster, provider
 from e2e.cluster.rundir import known_clusters
 from e2e.cluster.spec import Level
 
-_SAVED_LOGS = pytest.StashKey[list[Path]]()
+_SAVED_LOGS = pytest.StashKey[set[str]]()
 _FIXTURES = ("nodes_cluster", "node_cluster", "api_cluster")
-_OWN_TESTS = "test_own_cluster.py"
+_NOTHING_SHARED = "faults/test_faults.py"
 _OF_A_SESSION = re.compile(r"e2e-[a-z]+-(\d+)")
 _RESTRICTED = "pod-security.kubernetes.io/enforce=restricted"
 
@@ -63,14 +65,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Leave out, and count as deselected, what tests our own cluster's insides when another one is used."""
     if provider() == "ours":
         return
-    inside = [item for item in items if item.path.name == _OWN_TESTS]
+    inside = [item for item in items if item.get_closest_marker("inside")]
     config.hook.pytest_deselected(items=inside)
     items[:] = [item for item in items if item not in inside]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Say where the logs of the clusters are after a failure."""
-    for folder in config.stash.get(_SAVED_LOGS, []):
+    for folder in config.stash.get(_SAVED_LOGS, set()):
         terminalreporter.write_line(f"logs of the cluster's components: {folder}")
 
 
@@ -84,9 +86,37 @@ def _session_cluster(request: pytest.FixtureRequest, level: Level) -> Iterator[C
     cluster.create()
     yield cluster
     if request.session.testsfailed and (saved := cluster.save_logs()):
-        request.config.stash.setdefault(_SAVED_LOGS, []).append(saved)
+        _remember(request.config, saved)
     if not reuse:
         cluster.delete()
+
+
+def _remember(config: pytest.Config, logs: Path) -> None:
+    """Keep where logs are for the summary, which another process writes where tests are spread over some."""
+    if hasattr(config, "workeroutput"):
+        config.workeroutput.setdefault("logs", []).append(str(logs))
+    config.stash.setdefault(_SAVED_LOGS, set()).add(str(logs))
+
+
+class _ByModule(LoadScopeScheduling):  # type: ignore[misc]  # as above
+    """A module's tests stay together for the fixtures that they share; faults share none, and take half the time."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        module = nodeid.partition("::")[0]
+        return nodeid if module.endswith(_NOTHING_SHARED) else module
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _ByModule | None:
+    """How tests are spread over processes, where nothing else was asked for."""
+    return _ByModule(config, log) if config.getoption("dist") == "loadscope" else None
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take over what a process with a part of the tests has kept (xdist)."""
+    logs = getattr(node, "workeroutput", {}).get("logs", ())  # one that crashed has said nothing
+    node.config.stash.setdefault(_SAVED_LOGS, set()).update(logs)
 
 
 def _remove_abandoned() -> None:

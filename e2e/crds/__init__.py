@@ -20,6 +20,7 @@ PLACES = {
     ),
     "cert-manager": ("github.com/cert-manager/cert-manager", "deploy/crds"),
     "gateway-api": ("sigs.k8s.io/gateway-api", "config/crd/standard"),
+    "cilium": ("github.com/cilium/cilium", "pkg/k8s/apis/cilium.io/client/crds/v2"),
 }  # fmt: skip
 """Which module has the CRDs of a project, and in which folder."""
 
@@ -58,6 +59,14 @@ def install(cluster: Kubectl, project: str, *plurals: str) -> None:
     for file in files:
         if "CustomResourceDefinition" in file.read_text():
             wait_established(cluster, file)
+
+
+def install_every_kind(cluster: Kubectl) -> None:
+    """Install the CRDs of every optional kind of child, and no others."""
+    install(cluster, "prometheus-operator", "servicemonitors")
+    install(cluster, "gateway-api", "gateways", "httproutes")
+    install(cluster, "cert-manager", "certificates")
+    install(cluster, "cilium", "ciliumnetworkpolicies")
 
 
 def wait_established(cluster: Kubectl, file: Path) -> None:

@@ -158,10 +158,9 @@ def document(outcomes: Sequence[Outcome], random: Sequences | None) -> str:
         "",
         *(f"- {id_}: {what}" for id_, what in sorted(ELSEWHERE.items())),
         "",
-        "Not built yet:",
-        "",
+        *(["Not built yet:", ""] if NOT_BUILT else []),
         *(f"- {id_}: {what}" for id_, what in sorted(NOT_BUILT.items())),
-        "",
+        *([""] if NOT_BUILT else []),
     ]
     return "\n".join(lines)
 

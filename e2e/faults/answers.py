@@ -107,6 +107,33 @@ def lost(world: World) -> None:
     world.holds()
 
 
+@fault(
+    "F08b",
+    "a child is deleted before the answer to its creation arrives",
+    "the answer does not bring it back into memory: it is made again at once",
+)
+def overtaken(world: World) -> None:
+    known = 'productionservice_informer_objects{resource="serviceaccounts"}'
+    world.operator.stop()
+    world.undisturbed()  # or the objects of others, which are counted as well, would go meanwhile
+    world.operator.request_seconds = 30.0
+    world.operator.start()
+    before = world.operator.metric(known)
+    overtaken = threading.Event()
+
+    def outlive(_call: Call) -> None:
+        world.until(lambda: world.operator.metric(known) == before + 1, "the watch has told of the object")
+        world.kubectl("delete", "serviceaccount", "catalog", "--wait=false")
+        world.until(lambda: world.operator.metric(known) == before, "the watch has told of its end")
+        overtaken.set()
+
+    world.proxy.add(Do(then=outlive), verb="apply", resource="serviceaccounts", namespace=world.namespace)
+    world.apply()
+    assert overtaken.wait(30)
+    world.converged()
+    world.holds()
+
+
 @fault("F14", "401 once; 403 for one kind", "logs in again; only that kind's condition is False")
 def forbidden(world: World) -> None:
     world.proxy.add(Answer(401, "Unauthorized"), verb="apply", namespace=world.namespace)

@@ -25,7 +25,7 @@ SETTINGS = {"RESYNC_SECONDS": "10", "RELIST_SECONDS": "10", "LEADER_ELECTION": "
 _IMPATIENT = f"""
 import sys
 from productionservice.engine import client, health, stream
-client.REQUEST_SECONDS, client.SILENCE_SECONDS = {REQUEST_SECONDS}, {SILENCE_SECONDS}
+client.REQUEST_SECONDS, client.SILENCE_SECONDS = float(sys.argv[1]), {SILENCE_SECONDS}
 stream.LATE_SECONDS, health.STREAM_SECONDS = {LATE_SECONDS}, {STREAM_SECONDS}
 from productionservice import main
 sys.exit(main.main([]))
@@ -38,6 +38,8 @@ class FaultyOperator(OperatorProcess):
 
     proxy: FaultProxy | None = None
     settings: dict[str, str] = field(default_factory=lambda: dict(SETTINGS))
+    request_seconds: float = REQUEST_SECONDS
+    """Until it gives up on a request."""
     wrapper: tuple[str, ...] = ()
     """Program that starts it, such as faketime."""
     reader: subprocess.Popen[bytes] | None = None
@@ -48,7 +50,7 @@ class FaultyOperator(OperatorProcess):
         with self.log.open("ab") as log:
             output = log if self.reader is None else self.reader.stdin
             self.process = subprocess.Popen(
-                [*self.wrapper, sys.executable, "-c", _IMPATIENT],
+                [*self.wrapper, sys.executable, "-c", _IMPATIENT, str(self.request_seconds)],
                 stdout=output,
                 stderr=output,
                 env={**os.environ, **self._environment()},

@@ -7,10 +7,11 @@ import json
 import signal
 import tempfile
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import httpx
 
 from e2e.cluster.outage import ControlPlane
 from e2e.cluster.providers import OwnCluster
@@ -55,10 +56,8 @@ def etcd_dies(world: World) -> None:
 
 def _alarm(etcd: str, action: str) -> None:
     """What etcd itself raises when its quota is used up, and what an administrator takes back."""
-    body = json.dumps({"action": action, "memberID": 0, "alarm": "NOSPACE"}).encode()
-    request = urllib.request.Request(f"{etcd}/v3/maintenance/alarm", data=body)  # noqa: S310 - loopback, http
-    with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310 - as above
-        answer.read()
+    body = {"action": action, "memberID": 0, "alarm": "NOSPACE"}
+    httpx.post(f"{etcd}/v3/maintenance/alarm", json=body, trust_env=False).raise_for_status()
 
 
 @fault("F13c", "etcd is full", "the operator says why; written as soon as there is room", quick=False)
@@ -186,7 +185,7 @@ def blocked_output(world: World) -> None:
             world.kubectl("annotate", "psvc", "catalog", f"example/number={next(numbers)}", "--overwrite")
             try:
                 return world.operator.get("/healthz")[0] != 200
-            except (TimeoutError, OSError):
+            except httpx.TransportError:
                 return True
 
         world.until(hangs, "the pipe is full", timeout=120)

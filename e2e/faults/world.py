@@ -17,7 +17,7 @@ from e2e.eventually import eventually
 from e2e.faults.operator import FaultyOperator
 from e2e.faults.proxy import FaultProxy
 from productionservice.api import parse
-from productionservice.children import BuildContext, build_children
+from productionservice.children import CHILDREN, BuildContext, build_children
 from productionservice.diff import drift
 from productionservice.effective import compute_effective
 from tests.api.team import Team
@@ -32,7 +32,7 @@ MOST_REQUESTS = 1500
 """Of one scenario. A retry without back-off makes thousands within seconds."""
 CANARY = "canary-4f1d9c"
 """Value of a Secret that nothing may ever show."""
-OPTIONAL = frozenset({"ServiceMonitor"})
+OPTIONAL = frozenset(kind.kind for kind, _ in CHILDREN if kind.optional)
 _OLD = {"app.kubernetes.io/name": "catalog"}
 """What a hand-made object of the same application may well be labelled with."""
 _BYSTANDERS: tuple[dict[str, Any], ...] = tuple(
@@ -145,6 +145,11 @@ class World(Team):
             assert check(), what
 
         eventually(so, timeout=timeout)
+
+    def undisturbed(self) -> None:
+        """Wait until nothing of a scenario before this one is still being deleted."""
+        leaving = ("get", "namespaces", "--field-selector=status.phase=Terminating", "-o", "name")
+        self.until(lambda: not self.kubectl(*leaving).strip(), "no namespace is leaving", timeout=60)
 
     def reason(self, condition: str, name: str = "catalog") -> str:
         """Reason of a condition, empty while there is none."""

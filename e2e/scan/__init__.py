@@ -1,4 +1,4 @@
 """Scanners of other people over everything that the operator and its chart put into a cluster.
 
-`subjects` is what is scanned, `checkov.scan` what is found, `exceptions` what is accepted and why.
+`subjects` is what is scanned, a module for each scanner says what it finds, `exceptions` what is accepted and why.
 """

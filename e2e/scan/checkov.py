@@ -9,41 +9,20 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from e2e.progress import CommandError, step
+from e2e.scan.findings import Finding, Scan, answer_of, write
 from e2e.tools.cache import cache_dir, make_once
 
 LOCK = Path(__file__).parent / "requirements.txt"
 
 
-@dataclass(frozen=True, order=True)
-class Finding:
-    """One check that one object does not pass. `check` is the scanner's id, such as `CKV_K8S_20`."""
-
-    subject: str
-    check: str
-    resource: str
-    says: str
-
-
-@dataclass(frozen=True)
-class Scan:
-    """What came of a scan: how many checks passed, and what did not."""
-
-    passed: int
-    findings: tuple[Finding, ...]
-
-
 def scan(subjects: Mapping[str, list[dict[str, Any]]]) -> Scan:
     """Check each subject's objects. Raises CommandError when checkov does not run or could not read one."""
     with tempfile.TemporaryDirectory() as folder:
-        for name, objects in subjects.items():
-            (Path(folder) / f"{name}.yaml").write_text(yaml.safe_dump_all(objects))
+        write(Path(folder), subjects)
         answer = _run(Path(folder))
     summary = answer.get("summary")
     if not summary or summary["parsing_errors"]:
@@ -66,12 +45,7 @@ def _run(folder: Path) -> dict[str, Any]:
         "--framework", "kubernetes", "--output", "json", "--quiet", "--compact", "--skip-download",
     ]  # fmt: skip
     surroundings = {**os.environ, "LOG_LEVEL": "ERROR", "PYTHONPATH": ""}
-    finished = subprocess.run(command, env=surroundings, capture_output=True, text=True, check=False)
-    try:
-        answer: dict[str, Any] = json.loads(finished.stdout)
-    except json.JSONDecodeError as error:
-        reason = (finished.stderr.strip().splitlines() or ["without a word"])[-1]
-        raise CommandError(f"checkov ended with {finished.returncode}: {reason}") from error
+    answer: dict[str, Any] = answer_of("checkov", command, env=surroundings)
     return answer
 
 

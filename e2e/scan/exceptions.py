@@ -1,35 +1,60 @@
-"""Findings that are accepted, each with its reason, in one file."""
+"""Findings that are accepted: decisions, each with its reason, in one file."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 import yaml
 
-from e2e.scan.checkov import Finding
+from e2e.scan.findings import Finding
 
 FILE = Path(__file__).parent / "exceptions.yaml"
 
 
 @dataclass(frozen=True)
 class Accepted:
-    """A check that may fail in some renderings. `subjects` is a shell pattern over their names."""
+    """A check that may fail in some renderings. `subjects` are shell patterns over their names."""
 
     check: str
-    subjects: str
-    reason: str
+    subjects: tuple[str, ...]
 
     def covers(self, finding: Finding) -> bool:
         """True when it is about this finding."""
-        return finding.check == self.check and fnmatchcase(finding.subject, self.subjects)
+        wanted = any(fnmatchcase(finding.subject, pattern) for pattern in self.subjects)
+        return finding.check == self.check and wanted
 
 
-def accepted() -> list[Accepted]:
+@dataclass(frozen=True)
+class Decision:
+    """What is done otherwise than scanners ask: one exception, however many of them ask for the same."""
+
+    decision: str
+    reason: str
+    accepted: tuple[Accepted, ...]
+
+
+def decisions() -> list[Decision]:
     """All of exceptions.yaml."""
-    return [Accepted(**entry) for entry in yaml.safe_load(FILE.read_text())]
+    return [
+        Decision(
+            entry["decision"],
+            entry["reason"],
+            tuple(
+                Accepted(check, tuple(subjects))
+                for checks in entry["checks"].values()
+                for check, subjects in checks.items()
+            ),
+        )
+        for entry in yaml.safe_load(FILE.read_text())
+    ]
+
+
+def accepted(made: Sequence[Decision]) -> list[Accepted]:
+    """The checks that these decisions accept."""
+    return [each for decision in made for each in decision.accepted]
 
 
 def left(findings: Iterable[Finding], exceptions: Iterable[Accepted]) -> list[Finding]:
@@ -38,7 +63,12 @@ def left(findings: Iterable[Finding], exceptions: Iterable[Accepted]) -> list[Fi
     return [finding for finding in findings if not any(each.covers(finding) for each in known)]
 
 
-def unneeded(findings: Iterable[Finding], exceptions: Iterable[Accepted]) -> list[Accepted]:
-    """Exceptions that cover nothing."""
+def unneeded(findings: Iterable[Finding], exceptions: Iterable[Accepted]) -> list[tuple[str, str]]:
+    """Checks and patterns of exceptions that cover nothing."""
     found = list(findings)
-    return [each for each in exceptions if not any(each.covers(finding) for finding in found)]
+    patterns = [Accepted(each.check, (pattern,)) for each in exceptions for pattern in each.subjects]
+    return [
+        (each.check, each.subjects[0])
+        for each in patterns
+        if not any(each.covers(finding) for finding in found)
+    ]

@@ -15,16 +15,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from e2e.cluster.providers import Cluster
 from e2e.eventually import eventually
-from e2e.progress import CommandError
-from e2e.scan.checkov import Finding, Scan
+from e2e.scan.findings import Finding, Scan, answer_of, write
 from e2e.tools.builder import tool
 
 _FILE = "{group}_{version}_{kind}.json"
 _LOCATION = _FILE.format(group="{{.Group}}", version="{{.ResourceAPIVersion}}", kind="{{.ResourceKind}}")
+_ALTERNATIVES = {"allOf", "anyOf", "oneOf", "not"}
+"""What a schema says beside its own fields; in the schemas of CRDs these only name some of the fields again."""
 _REFERENCE = re.compile(r"#/components/schemas/([^\"]+)")
 
 
@@ -39,8 +38,7 @@ def conform(subjects: Mapping[str, list[dict[str, Any]]], cluster: Cluster) -> S
             kinds.setdefault(each["apiVersion"], set()).add(each["kind"])
         for file, schema in _schemas(cluster, kinds):
             (schemas / file).write_text(json.dumps(schema))
-        for subject, objects in subjects.items():
-            (manifests / f"{subject}.yaml").write_text(yaml.safe_dump_all(objects))
+        write(manifests, subjects)
         answer = _run(schemas, manifests)
     found = (
         Finding(
@@ -59,12 +57,7 @@ def _run(schemas: Path, manifests: Path) -> dict[str, Any]:
         str(tool("kubeconform")), "-strict", "-summary", "-output", "json",
         "-schema-location", str(schemas / _LOCATION), str(manifests),
     ]  # fmt: skip
-    finished = subprocess.run(command, capture_output=True, text=True, check=False)
-    try:
-        answer: dict[str, Any] = json.loads(finished.stdout)
-    except json.JSONDecodeError as error:
-        reason = (finished.stderr.strip().splitlines() or ["without a word"])[-1]
-        raise CommandError(f"kubeconform ended with {finished.returncode}: {reason}") from error
+    answer: dict[str, Any] = answer_of("kubeconform", command)
     return answer
 
 
@@ -128,7 +121,7 @@ def _closed(schema: Any) -> Any:
         return [_closed(each) for each in schema]
     if not isinstance(schema, dict):
         return schema
-    made = {key: _closed(value) for key, value in schema.items()}
+    made = {key: value if key in _ALTERNATIVES else _closed(value) for key, value in schema.items()}
     if isinstance(schema.get("properties"), dict) and "additionalProperties" not in schema:
         made["additionalProperties"] = bool(schema.get("x-kubernetes-preserve-unknown-fields", False))
     return made

@@ -11,6 +11,8 @@ ROOT = Path(__file__).parents[2]
 SERVICES = ROOT / "tests" / "operator" / "golden"
 CHART = ROOT / "tests" / "chart" / "golden"
 
+_AUTOSCALER = "HorizontalPodAutoscaler"
+
 Json = dict[str, Any]
 
 
@@ -25,13 +27,18 @@ def merged(documents: list[Json]) -> list[Json]:
     """One object where several requests apply parts of the same.
 
     The operator applies `spec.replicas` under a field manager of its own. Seen alone, that part is a Deployment
-    without a security context, which no API server ever holds.
+    without a security context, which no API server ever holds. Where there is an autoscaler the number is what a new
+    Deployment begins with, and from then on the autoscaler's (ADR 0004): it is left out, as from what is applied later.
     """
     objects: dict[tuple[str, ...], Json] = {}
+    targets = [each["spec"]["scaleTargetRef"] for each in documents if each["kind"] == _AUTOSCALER]
+    scaled = {(target["kind"], target["name"]) for target in targets}
     for document in documents:
         metadata = document["metadata"]
         key = (document["apiVersion"], document["kind"], metadata.get("namespace", ""), metadata["name"])
-        objects[key] = _overlaid(objects.get(key, {}), document)
+        only_replicas = document.get("spec", {}).keys() == {"replicas"}
+        if not (only_replicas and (document["kind"], metadata["name"]) in scaled):
+            objects[key] = _overlaid(objects.get(key, {}), document)
     return list(objects.values())
 
 

@@ -73,8 +73,9 @@ def _build(family: Family, target: Path, title: str) -> None:
     with locked("go.lock"), step(title):
         for output, packages in _outputs(family, target).items():
             command = [go(), "build", *family.flags, "-o", output, *packages]
+            surroundings = {**go_environment(), "GOEXPERIMENT": family.experiments}
             finished = subprocess.run(
-                command, cwd=family.folder, env=go_environment(), capture_output=True, text=True, check=False
+                command, cwd=family.folder, env=surroundings, capture_output=True, text=True, check=False
             )
             if finished.returncode:
                 shown = "\n".join(finished.stderr.strip().splitlines()[-20:])

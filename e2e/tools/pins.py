@@ -28,6 +28,8 @@ def pinned_in(file: Path, module: str) -> str:
     return found[1]
 
 
+_PROMETHEUS_OPERATOR = "github.com/prometheus-operator/prometheus-operator"
+_PROMETHEUS = "github.com/prometheus/prometheus"
 KUBERNETES = pinned("kube", "k8s.io/kubernetes")
 
 
@@ -44,6 +46,8 @@ class Family:
     minutes: float
     tags: str = ""
     stamps: tuple[str, ...] = ()
+    experiments: str = ""
+    """What a module needs of Go that is not yet its default, as GOEXPERIMENT has it."""
 
     @property
     def folder(self) -> Path:
@@ -70,7 +74,7 @@ class Family:
             digest.update(f"{name}\0".encode() + (path.read_bytes() if path.exists() else b"") + b"\0")
         for path in sorted(self.folder.glob("*/*.go")):
             digest.update(f"{path.relative_to(self.folder)}\0".encode() + path.read_bytes() + b"\0")
-        digest.update(repr((sorted(self.programs.items()), self.flags)).encode())
+        digest.update(repr((sorted(self.programs.items()), self.flags)).encode() + self.experiments.encode())
         return f"{self.name}-{digest.hexdigest()[:12]}"
 
 
@@ -84,6 +88,16 @@ def _kubernetes_stamps() -> tuple[str, ...]:
             ("gitVersion", KUBERNETES), ("gitMajor", major), ("gitMinor", minor), ("gitTreeState", "clean"),
         )
     )  # fmt: skip
+
+
+def prometheus_version() -> str:
+    """Version as its releases and images say it: 3.15.1 is the module's v0.315.1."""
+    _, minor, patch = pinned("prometheus", _PROMETHEUS).split(".")
+    return f"{int(minor) // 100}.{int(minor) % 100}.{patch}"
+
+
+def _prometheus_stamp(version: str) -> str:
+    return f"github.com/prometheus/common/version.Version={version}"
 
 
 _KUBE_PROGRAMS = (
@@ -135,8 +149,29 @@ FAMILIES = {
             4,
             stamps=(f"{_CERT_MANAGER}/pkg/util.AppVersion={pinned('cert-manager', _CERT_MANAGER)}",),
         ),
+        Family(
+            "prometheus-operator",
+            {
+                "prometheus-operator": f"{_PROMETHEUS_OPERATOR}/cmd/operator",
+                "prometheus-config-reloader": f"{_PROMETHEUS_OPERATOR}/cmd/prometheus-config-reloader",
+            },
+            2.5,
+            stamps=(
+                _prometheus_stamp(pinned("prometheus-operator", _PROMETHEUS_OPERATOR).removeprefix("v")),
+            ),
+        ),
+        Family(
+            "prometheus",
+            {"prometheus": f"{_PROMETHEUS}/cmd/prometheus"},
+            6,
+            tags="remove_all_sd,enable_kubernetes_sd",  # it finds pods only; the clouds' SDKs are left out
+            stamps=(_prometheus_stamp(prometheus_version()),),
+        ),
         Family("pebble", {name: f"{_PEBBLE}/{name}" for name in ("pebble", "pebble-challtestsrv")}, 0.5),
         Family("kubeconform", {"kubeconform": "github.com/yannh/kubeconform/cmd/kubeconform"}, 0.3),
+        Family("kube-score", {"kube-score": "github.com/zegl/kube-score/cmd/kube-score"}, 1),
+        Family("conftest", {"conftest": "github.com/open-policy-agent/conftest"}, 3),
+        Family("trivy-kubernetes", {"trivy-kubernetes": "."}, 1, experiments="jsonv2"),
     )
 }
 

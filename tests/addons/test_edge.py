@@ -74,7 +74,13 @@ def test_every_renewal_is_challenged(acme: list[Json]) -> None:
     assert {"name": "PEBBLE_AUTHZREUSE", "value": "0"} in settings
 
 
-@pytest.mark.parametrize(("family", "module"), [("cert-manager", "github.com/cert-manager/cert-manager")])
+@pytest.mark.parametrize(
+    ("family", "module"),
+    [
+        ("cert-manager", "github.com/cert-manager/cert-manager"),
+        ("prometheus-operator", "github.com/prometheus-operator/prometheus-operator"),
+    ],
+)
 def test_a_project_that_is_pinned_twice_is_pinned_to_one_version(family: str, module: str) -> None:
     assert pinned(family, module) == pinned_in(Path(crds.__file__).parent / "go.mod", module)
 

@@ -19,7 +19,7 @@ from tests.support.shop import Shop
 @pytest.fixture(scope="module")
 def every_kind(api_cluster: Cluster) -> None:
     """The CRDs of every optional kind of child."""
-    crds.install(api_cluster, "prometheus-operator", "servicemonitors")
+    crds.install_every_kind(api_cluster)
 
 
 @pytest.fixture(scope="module")

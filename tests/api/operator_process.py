@@ -7,12 +7,11 @@ import os
 import signal
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import yaml
 
 from e2e.cluster.providers import Cluster
@@ -125,12 +124,9 @@ class OperatorProcess:
         return f"127.0.0.1:{addresses[-1]['addresses'][0].rpartition(', ')[2].rstrip(')')}"
 
     def get(self, path: str) -> tuple[int, str]:
-        """Status and body of its HTTP port."""
-        try:
-            with urllib.request.urlopen(f"http://{self.address}{path}", timeout=5) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            return error.code, error.read().decode()
+        """Status and body of its HTTP port. Raises httpx.TransportError when it does not answer within 5 s."""
+        answer = httpx.get(f"http://{self.address}{path}", trust_env=False)
+        return answer.status_code, answer.text
 
     def metric(self, name: str) -> float:
         """Value of a series, given with its labels as Prometheus writes them; 0 when it is not there."""

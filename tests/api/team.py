@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +67,15 @@ class Team:
             assert applied["status"] == "True", applied
 
         eventually(check, timeout=timeout)
+
+    def a_second_old(self, name: str = "catalog") -> None:
+        """Wait until what is created from now on is younger: an API server keeps whole seconds, a tie goes by name."""
+        created = self.get("psvc", name)["metadata"]["creationTimestamp"]
+
+        def check() -> None:
+            assert time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()) > created
+
+        eventually(check, timeout=5)
 
     def settled(self) -> None:
         """Wait until the controllers have made all pods, and the status has said the last about them.

@@ -25,7 +25,11 @@ NOBODY = "00000000-0000-0000-0000-000000000001"
 
 def manifest(shop: Shop, kind: str) -> Manifest:
     """A child of a name that was not used before."""
-    return children(shop.service({"replicas": {"max": 9}}))[kind]
+    expose: dict[str, Any] = {"hosts": ["catalog.example"], "tls": {"issuer": {"name": "acme"}}}
+    if kind == "Ingress":  # the one that goes with no Gateway
+        expose["ingress"] = {"className": "nginx"}
+    network = {"allowTo": [{"fqdn": "api.example", "port": 443}]}
+    return children(shop.service({"replicas": {"max": 9}, "network": network, "expose": expose}))[kind]
 
 
 def apply(shop: Shop, wanted: Manifest, **metadata: str) -> None:

@@ -31,6 +31,8 @@ pytestmark = pytest.mark.api
 
 HOST = "127.0.0.1"
 KIND = "ValidatingWebhookConfiguration"
+WRITER = "webhook-tenant"
+"""A tenant, who may write services in this namespace and nothing else: nobody else writes one here."""
 LEASE = "productionservice-operator"
 REVIEWS = f'controller_runtime_webhook_requests_total{{code="200",webhook="{PATH}"}}'
 ONE_POD = "Warning: spec.replicas.min: one pod in production: a drain interrupts the service; write 2 or more"
@@ -75,7 +77,7 @@ class Serving:
     def write(self, verb: str, *flags: str, name: str = "catalog", **spec: Any) -> str:
         """What kubectl says, warnings too."""
         return self.cluster.kubectl(
-            verb, *flags, "-n", self.namespace, "-f", "-", input=json.dumps(manifest(name, **spec)),
+            verb, *flags, f"--as={WRITER}", "-n", self.namespace, "-f", "-", input=json.dumps(manifest(name, **spec)),
             capture_output=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
 
@@ -127,6 +129,9 @@ def serving(api_cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> I
         replica.install()
         replica.start()
     api_cluster.kubectl("create", "namespace", found.namespace)
+    verbs = "--verb=create,get,list,patch,update,delete"
+    found.kubectl("create", "role", "writer", verbs, "--resource=productionservices")
+    found.kubectl("create", "rolebinding", "writer", "--role=writer", f"--user={WRITER}")
     found.register(replicas[0])
     eventually(lambda: warned(found))
     yield found
@@ -326,9 +331,17 @@ def test_s22_while_it_is_down_the_rules_of_the_crd_and_of_the_policies_refuse(se
             def both_refuse() -> None:
                 body = json.dumps(manifest(replicas={"min": 3, "max": 2}))
                 create = ("create", "--dry-run=server", "-f", "-")
-                said = refusal(lambda: serving.cluster.kubectl("-n", serving.namespace, *create, input=body))
+                tenant = (f"--as={WRITER}", "-n", serving.namespace)
+                said = refusal(lambda: serving.cluster.kubectl(*tenant, *create, input=body))
                 assert "spec.replicas" in said
-                pause = ("annotate", "--dry-run=server", "psvc", "paused", f"{labels.PAUSED}=yes")
+                pause = (
+                    f"--as={WRITER}",
+                    "annotate",
+                    "--dry-run=server",
+                    "psvc",
+                    "paused",
+                    f"{labels.PAUSED}=yes",
+                )
                 assert "is not of its form" in refusal(lambda: serving.kubectl(*pause))
 
             eventually(both_refuse, timeout=30)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import uuid
 from collections.abc import Iterator
 
@@ -15,7 +16,18 @@ from e2e.cluster.providers import Cluster
 from e2e.helm import helm
 from productionservice.admission.server import PATH
 from productionservice.children import CHILDREN
-from tests.chart.rendering import CHART, NAME, NAMESPACE, Json, environment, of_kind, only, pod_spec, render
+from tests.chart.rendering import (
+    CHART,
+    NAME,
+    NAMESPACE,
+    ROOT,
+    Json,
+    environment,
+    of_kind,
+    only,
+    pod_spec,
+    render,
+)
 
 pytestmark = pytest.mark.api  # needs Helm, which is built with the cluster's other tools
 
@@ -50,6 +62,14 @@ def test_each_policy_can_refuse_warn_or_be_off(mode: str) -> None:
     assert len(policies) == len(bindings) == (0 if mode == "Disabled" else len(POLICIES))
     assert all(binding["spec"]["validationActions"] == [mode] for binding in bindings)
     assert {b["spec"]["policyName"] for b in bindings} == {p["metadata"]["name"] for p in policies}
+
+
+def test_every_policy_of_the_chart_is_in_the_document() -> None:
+    text = (ROOT / "docs" / "admission.md").read_text()
+    for policy in of_kind(with_policies("Deny"), "ValidatingAdmissionPolicy"):
+        name = policy["metadata"]["name"].removeprefix(f"{NAME}-")
+        value = re.sub(r"-(\w)", lambda letter: letter[1].upper(), name)
+        assert f"| `{value}` |" in text or f"`…-{name}`" in text, name
 
 
 def test_nothing_is_asked_about_deletes_status_or_the_systems_own_namespaces() -> None:

@@ -268,6 +268,41 @@ def test_s18_every_selector_is_of_this_release() -> None:
         assert all(US in selector for selector in series), rule["expr"]
 
 
+def test_s18_series_of_a_tenant_set_off_no_alert(tmp_path: Path) -> None:
+    """A tenant's service may have the operator's name and export the same: the namespace cannot be forged."""
+    file = rule_file(tmp_path, only(render(ALL), "PrometheusRule")["spec"])
+    tests: list[Json] = [
+        {
+            "name": f"{case} of a tenant",
+            "interval": "1m",
+            "input_series": [
+                *({"series": name, "values": values} for name, values in quiet.items()),
+                *(
+                    {"series": name.replace(f'namespace="{NAMESPACE}"', forged(NAMESPACE)), "values": values}
+                    for name, values in firing.items()
+                ),
+            ],
+            "promql_expr_test": [
+                {
+                    "expr": f'count(ALERTS{{alertname="{alert_of(case)}",alertstate="firing"}})',
+                    "eval_time": "80m",
+                    "exp_samples": [],
+                }
+            ],
+        }
+        for case, (firing, quiet) in CASES.items()
+    ]
+    suite = tmp_path / "tenants.yaml"
+    suite.write_text(yaml.safe_dump({"rule_files": [str(file)], "evaluation_interval": "1m", "tests": tests}))
+
+    assert "SUCCESS" in promtool("test", "rules", str(suite))
+
+
+def forged(namespace: str) -> str:
+    """How Prometheus keeps a namespace that a scraped program writes on its own series."""
+    return f'namespace="shop",exported_namespace="{namespace}"'
+
+
 def test_panels_do_not_overlap_and_say_what_they_show() -> None:
     cells: set[tuple[int, int]] = set()
     for panel in dashboard()["panels"]:

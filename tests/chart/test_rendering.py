@@ -35,8 +35,28 @@ ODD: Json = {
     "config": {
         "namespaces": ["shop", "web"],
         "logLevel": "debug",
-        "dns": {"namespace": "dns", "ports": [5353], "labels": {"app": "dns", "tier": "infra"}},
+        "dns": {
+            "namespace": "dns",
+            "ports": [5353],
+            "addresses": ["169.254.20.10"],
+            "labels": {"app": "dns", "tier": "infra"},
+        },
         "scraping": {"namespace": "watch", "labels": {"release": "main"}},
+        "edge": {
+            "gateway": {"name": ""},
+            "gateways": [
+                {"namespace": "edge", "name": "internal", "className": "private"},
+                {
+                    "namespace": "dmz",
+                    "name": "partners",
+                    "listener": "web",
+                    "className": "dmz",
+                    "pods": {"namespace": "dmz", "labels": {"app": "proxy"}},
+                },
+            ],
+            "ingressClassName": "nginx",
+            "pods": {"namespace": "ingress", "labels": {"app": "nginx", "tier": "edge"}},
+        },
     },
     "crd": {"install": False},
     "rbac": {"aggregateToUserRoles": False},
@@ -89,6 +109,10 @@ REFUSED = {
     "workers-many": ({"config": {"workers": 100}}, ["/config/workers", "want 64"]),
     "namespace-bad": ({"config": {"namespaces": ["A_b"]}}, ["/config/namespaces/0", "A_b"]),
     "dns-label": ({"config": {"dns": {"labels": {"a": "b,c"}}}}, ["/config/dns/labels/a", "b,c"]),
+    "gateway-without-class": (
+        {"config": {"edge": {"gateways": [{"namespace": "edge", "name": "internal"}]}}},
+        ["/config/edge/gateways/0", "className"],
+    ),
     "selector-label": ({"podLabels": {"app.kubernetes.io/name": "x"}}, ["podLabels", "write another label"]),
     "mode-unknown": (
         {"admission": {"policies": {"pause": {"mode": "Audit"}}}},

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from productionservice import __version__
-from productionservice.config import PREFIX, OperatorConfig
+from productionservice.config import PREFIX, EdgePods, OperatorConfig
 from tests.chart.rendering import CHART, environment, pod_spec, render
 from tests.chart.test_rendering import ODD
 
@@ -45,8 +45,16 @@ def test_the_operator_understands_odd_values() -> None:
     assert config.namespaces == ("shop", "web")
     assert config.log_level == "debug"
     assert (config.dns_namespace, dict(config.dns_labels)) == ("dns", {"app": "dns", "tier": "infra"})
-    assert config.dns_ports == (5353,)
+    assert (config.dns_ports, [str(each) for each in config.dns_addresses]) == ((5353,), ["169.254.20.10"])
     assert (config.monitoring_namespace, dict(config.monitor_labels)) == ("watch", {"release": "main"})
+    assert (config.edge_gateway, config.edge_ingress_class) == ("", "nginx")
+    internal, partners = config.edge_gateways
+    assert (internal.namespace, internal.listener, internal.class_name) == ("edge", "http", "private")
+    assert internal.pods is None
+    assert (partners.name, partners.listener, partners.pods) == (
+        "partners", "web", EdgePods(namespace="dmz", labels={"app": "proxy"}),
+    )  # fmt: skip
+    assert (config.edge_namespace, dict(config.edge_labels)) == ("ingress", {"app": "nginx", "tier": "edge"})
     assert config.zones == 3
 
 

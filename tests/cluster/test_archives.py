@@ -39,6 +39,15 @@ def test_manifest_names_what_is_in_the_archive(tmp_path: Path, program: Path) ->
     assert entries(layer) == {"hello": program.read_bytes()}
 
 
+def test_a_program_may_be_where_others_look_for_it(tmp_path: Path, program: Path) -> None:
+    write_archive(tmp_path / "image.tar", "localhost/hello:e2e", program, folder="/bin/")
+
+    found = entries((tmp_path / "image.tar").read_bytes())
+    (manifest,) = json.loads(found["manifest.json"])
+    assert json.loads(found[manifest["Config"]])["config"]["Entrypoint"] == ["/bin/hello"]
+    assert entries(found["layer.tar"]) == {"bin/hello": program.read_bytes()}
+
+
 def test_program_in_the_layer_may_be_run_by_anyone(tmp_path: Path, program: Path) -> None:
     write_archive(tmp_path / "image.tar", "localhost/hello:e2e", program)
 

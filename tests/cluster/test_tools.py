@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import threading
 from dataclasses import dataclass, replace
@@ -9,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from e2e import crds
 from e2e.progress import CommandError
 from e2e.tools import __main__ as command_line
 from e2e.tools import builder, pins
 from e2e.tools.cache import cache_dir, make_once
-from e2e.tools.pins import FAMILIES, Family, family_of, pinned
+from e2e.tools.pins import FAMILIES, Family, family_of, pinned, prometheus_version
+from e2e.tools.wheels import GO
 
 
 @pytest.fixture(autouse=True)
@@ -39,9 +42,14 @@ def test_key_changes_with_every_file_that_decides_the_result(coredns: Family, ch
 
 
 def test_key_changes_with_flags_and_programs_but_not_with_the_estimate(coredns: Family) -> None:
-    other = [replace(coredns, tags="x"), replace(coredns, stamps=("a.b=c",)), replace(coredns, programs={})]
+    other = [
+        replace(coredns, tags="x"),
+        replace(coredns, stamps=("a.b=c",)),
+        replace(coredns, programs={}),
+        replace(coredns, experiments="x"),
+    ]
 
-    assert len({coredns.key, *(family.key for family in other)}) == 4
+    assert len({coredns.key, *(family.key for family in other)}) == 5
     assert replace(coredns, minutes=99).key == coredns.key
 
 
@@ -52,6 +60,22 @@ def test_every_family_has_a_module_with_sums_and_each_program_once() -> None:
     for family in FAMILIES.values():
         text = (family.folder / "go.mod").read_text()
         assert (family.folder / "go.sum").exists() == ("require" in text), family.name
+
+
+def test_the_pinned_go_is_new_enough_for_every_module() -> None:
+    """On a machine that has no Go it is the only one."""
+
+    def version(text: str) -> list[int]:
+        return [int(part) for part in text.split(".")]
+
+    for file in (*pins.MODULES.glob("*/go.mod"), Path(crds.__file__).parent / "go.mod"):
+        wanted = next(line.split()[1] for line in file.read_text().splitlines() if line.startswith("go "))
+        assert version(wanted) <= version(GO.version), f"{file.parent.name} needs Go {wanted}"
+
+
+def test_prometheus_says_the_version_of_its_releases() -> None:
+    assert re.fullmatch(r"3\.\d+\.\d+", prometheus_version())
+    assert any(prometheus_version() in flag for flag in FAMILIES["prometheus"].flags)
 
 
 def test_programs_are_stamped_with_the_pinned_version() -> None:

@@ -14,13 +14,13 @@ from urllib.parse import urlsplit
 import pytest
 from pip._internal.models.index import PyPI
 
+from e2e.caller import RESTRICTED
 from e2e.cluster.providers import Cluster
 from e2e.eventually import eventually
 from e2e.images import RECIPES, build_image
 from e2e.images.archive import Archive, opened
 from e2e.install import TAG
 from e2e.tools import cache_dir
-from e2e.traffic import RESTRICTED
 
 pytestmark = pytest.mark.node  # built with what runs nodes, and run on one
 

@@ -36,6 +36,30 @@ def test_values_are_read() -> None:
     assert (config.leader_election, config.workers) == (False, 2)
 
 
+def test_a_dns_cache_on_the_node_is_no_place_for_credentials() -> None:
+    assert [str(a) for a in read(DNS_ADDRESSES="169.254.20.10, fd00::10").dns_addresses] == [
+        "169.254.20.10",
+        "fd00::10",
+    ]
+    for address in ("169.254.169.254", "169.254.170.2", "168.63.129.16", "fd00:ec2::254"):
+        with pytest.raises(
+            ConfigError, match=f"DNS_ADDRESSES.*{address}.*write the address of the DNS cache"
+        ):
+            read(DNS_ADDRESSES=address)
+    with pytest.raises(ConfigError, match="DNS_ADDRESSES"):
+        read(DNS_ADDRESSES="cache")
+
+
+def test_further_gateways_are_read_with_the_names_of_the_chart() -> None:
+    text = '[{"namespace": "a", "name": "b", "className": "c", "pods": {"namespace": "d"}}]'
+    (gateway,) = read(EDGE_GATEWAYS=text).edge_gateways
+
+    assert (gateway.namespace, gateway.name, gateway.class_name, gateway.listener) == ("a", "b", "c", "http")
+    assert gateway.pods is not None
+    assert gateway.pods.namespace == "d"
+    assert read(EDGE_GATEWAYS="[]").edge_gateways == ()
+
+
 def test_own_kubeconfig_setting_wins_over_the_usual_variable() -> None:
     both = {"KUBECONFIG": "/theirs", f"{PREFIX}KUBECONFIG": "/ours"}
 
@@ -67,10 +91,12 @@ def test_what_the_kubelet_sets_for_services_is_not_mistaken_for_settings() -> No
         ("WORKERS", "0", "greater than or equal to 1"),
         ("NAMESPACES", "shop;edge", "`shop;edge` is no name of a namespace"),
         ("DNS_LABELS", "kube-dns", "write key=value,key=value"),
-        ("DNS_PORTS", "53,dns", "DNS_PORTS: `dns`"),
+        ("DNS_PORTS", "53,dns", "DNS_PORTS 1: `dns`"),
         ("DNS_PORTS", "0", "greater than or equal to 1"),
         ("DNS_PORTS", "", "at least 1 item"),
         ("LOG_LEVEL", "loud", "'debug', 'info', 'warning' or 'error'"),
+        ("EDGE_GATEWAYS", "edge/internal", "EDGE_GATEWAYS: `edge/internal`: Invalid JSON"),
+        ("EDGE_GATEWAYS", '[{"namespace": "a", "name": "b"}]', "EDGE_GATEWAYS 0 className"),
         ("WORKRES", "8", "WORKRES: there is no such setting"),
     ],
 )

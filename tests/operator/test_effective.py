@@ -150,6 +150,8 @@ def test_numbers_that_contradict_each_other_are_refused(spec: dict[str, Any], me
 
 
 ONE_OF = ": names not exactly one of service and cidr: write one of them"
+ONE_OF_THREE = ": names not exactly one of service, cidr and fqdn: write one of them"
+CREDENTIALS = "is, or fits, a host that hands out the credentials of the node: remove it"
 LINK_LOCAL = "is link-local, where the node's credentials are handed out: remove it"
 MAPPED = "::ffff:169.254.169.254/128"
 
@@ -158,7 +160,24 @@ MAPPED = "::ffff:169.254.169.254/128"
     ("field", "peer", "message"),
     [
         ("allowFrom", {}, ONE_OF),
-        ("allowTo", {"service": "a", "cidr": "10.0.0.0/8", "port": 1}, ONE_OF),
+        ("allowTo", {"service": "a", "cidr": "10.0.0.0/8", "port": 1}, ONE_OF_THREE),
+        ("allowTo", {"fqdn": "a.example", "cidr": "10.0.0.0/8", "port": 1}, ONE_OF_THREE),
+        (
+            "allowTo",
+            {"fqdn": "a.example"},
+            ".port: is missing for a.example: write the port that may be called there",
+        ),
+        (
+            "allowTo",
+            {"fqdn": "metadata.google.internal", "port": 80},
+            f".fqdn: metadata.google.internal {CREDENTIALS}",
+        ),
+        ("allowTo", {"fqdn": "*.compute.internal", "port": 80}, f".fqdn: *.compute.internal {CREDENTIALS}"),
+        (
+            "allowTo",
+            {"fqdn": "web.shop.svc", "port": 80},
+            ".fqdn: web.shop.svc is in the cluster, where names open nothing: write service or cidr",
+        ),
         ("allowFrom", {"cidr": "web"}, ".cidr: web is no address range: write one such as 10.20.0.0/16"),
         ("allowFrom", {"cidr": "10.2.0.1/16"}, ".cidr: 10.2.0.1/16 is not in plain form: write 10.2.0.0/16"),
         ("allowFrom", {"cidr": "10.2.0.1"}, ".cidr: 10.2.0.1 is not in plain form: write 10.2.0.1/32"),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import gc
+from typing import Any
 
 import pytest
 
 from productionservice import labels
-from productionservice.live import Live, applied_digest
+from productionservice.live import Live, Owner, applied_digest, owner_of
 from tests.support.builders import children, make_service
 
 
@@ -50,3 +52,16 @@ def test_lists_leave_out_the_kind_and_watches_do_not() -> None:
 
     assert listed.same_as(watched)
     assert listed.state is not None
+
+
+def test_owners_are_shared_while_anything_is_theirs_and_forgotten_then() -> None:
+    def owned(uid: str) -> dict[str, Any]:
+        reference = {"kind": "ReplicaSet", "name": "catalog-1", "uid": uid, "controller": True}
+        return {"metadata": {"ownerReferences": [reference]}}
+
+    first, second, other = owner_of(owned("u")), owner_of(owned("u")), owner_of(owned("other"))
+    assert first is second
+    assert other == Owner("ReplicaSet", "catalog-1", "other")
+    del first, second
+    gc.collect()
+    assert [owner.uid for owner in gc.get_objects() if isinstance(owner, Owner) and owner.uid == "u"] == []

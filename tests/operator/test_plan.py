@@ -11,16 +11,25 @@ from productionservice import labels
 from productionservice.children import CHILDREN, Manifest
 from productionservice.errors import NotOwned, Rejected, Waiting
 from productionservice.plan import Action, Applied, Change, Observed, Plan, Result, ref_of
-from tests.support.builders import UID, children, make_service, observe, plan_for, ref
+from tests.support.builders import UID, make_service, observe, plan_for, ref, rendered
 
 OTHER = "00000000-0000-0000-0000-000000000000"
+
+ON_GATEWAY: dict[str, Any] = {
+    "replicas": {"max": 9},
+    "network": {"allowTo": [{"fqdn": "api.example", "port": 443}]},
+    "expose": {"hosts": ["a.example"], "tls": {"issuer": {"name": "acme"}}},
+}
+ON_INGRESS = {**ON_GATEWAY, "expose": {**ON_GATEWAY["expose"], "ingress": {"className": "nginx"}}}
+EVERY_CHILD = (ON_GATEWAY, ON_INGRESS)
+"""Specs that together have every kind of child."""
 
 
 def as_live(service: Any, *, replicas: int = 3, **kinds: Any) -> list[Manifest]:
     """The service's children after a clean first pass; `Kind=None` leaves one out, `Kind=f` edits it."""
     live = []
-    for kind, manifest in children(service).items():
-        found = copy.deepcopy(manifest)
+    for manifest in rendered(service):
+        kind, found = manifest["kind"], copy.deepcopy(manifest)
         found["metadata"]["uid"] = f"uid-of-{kind}"
         if kind == "Deployment":
             found["spec"]["replicas"] = replicas
@@ -65,12 +74,15 @@ def test_one_pod_needs_no_second_write_at_creation() -> None:
 
 
 def test_a_second_pass_writes_nothing() -> None:
-    service = make_service(replicas={"max": 9})
-    plan = plan_for(service, observe(*as_live(service)))
+    found: set[str] = set()
+    for spec in EVERY_CHILD:
+        service = make_service(**spec)
+        plan = plan_for(service, observe(*as_live(service)))
 
-    assert plan.writes == ()
-    assert {change.action for change in plan.changes} == {Action.UNCHANGED}
-    assert len(plan.changes) == len(CHILDREN)
+        assert plan.writes == ()
+        assert {change.action for change in plan.changes} == {Action.UNCHANGED}
+        found |= {change.ref.kind for change in plan.changes}
+    assert found == {kind.kind for kind, _ in CHILDREN}
 
 
 def test_a_changed_spec_configures_what_it_changes() -> None:
@@ -299,7 +311,9 @@ class TestReplicas:
 class TestPruning:
     """What left the desired set goes, last, and only ours."""
 
-    surplus = as_live(make_service(name="old", replicas={"max": 9}))
+    surplus = tuple(
+        {ref_of(m): m for spec in EVERY_CHILD for m in as_live(make_service("old", **spec))}.values()
+    )
 
     def observed(self, *, synced: bool = True) -> Observed:
         return observe(*as_live(make_service()), *self.surplus, synced=synced)
@@ -307,9 +321,8 @@ class TestPruning:
     def test_in_reverse_apply_order_after_everything_else(self) -> None:
         plan = plan_for(make_service(replicas={"min": 4}), self.observed())
 
-        assert [c.ref.kind for c in plan.changes if c.action is Action.DELETED] == [
-            kind.kind for kind, _ in reversed(CHILDREN)
-        ]
+        deleted = [c.ref.kind for c in plan.changes if c.action is Action.DELETED]
+        assert list(dict.fromkeys(deleted)) == [kind.kind for kind, _ in reversed(CHILDREN)]
         deletions = [c.action is Action.DELETED for c in plan.changes]
         assert deletions == sorted(deletions)
 
@@ -317,7 +330,7 @@ class TestPruning:
         plan = plan_for(make_service(), self.observed())
 
         assert {(c.ref.name, c.uid, c.manifest) for c in plan.writes} == {
-            ("old", m["metadata"]["uid"], None) for m in self.surplus
+            (m["metadata"]["name"], m["metadata"]["uid"], None) for m in self.surplus
         }
 
     def test_nothing_goes_before_every_informer_has_listed(self) -> None:

@@ -37,11 +37,11 @@ STATUS = "apply status catalog"
 class Pass:
     """One service, its world, and passes over it."""
 
-    def __init__(self) -> None:
+    def __init__(self, context: BuildContext | None = None) -> None:
         self.cluster, self.caches, self.told = ClusterInMemory(), Caches(), list[Note]()
         self.now = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
         self.reconcile = Reconciler(
-            cast("Client", self.cluster), self.caches, cast("Recorder", self), BuildContext(),
+            cast("Client", self.cluster), self.caches, cast("Recorder", self), context or BuildContext(),
             now=lambda: self.now,
         )  # fmt: skip
         self.edit()

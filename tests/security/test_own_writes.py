@@ -19,8 +19,7 @@ from productionservice.children import CHILDREN
 from tests.api.operator_process import ACCOUNT, OperatorProcess
 from tests.api.team import Team
 from tests.chart.rendering import NAMESPACE, Json, of_kind, render
-from tests.security.test_rights import EVERY_CHILD, surplus
-from tests.support.builders import children, make_service
+from tests.security.test_rights import EVERY_CHILD, every_child, surplus
 from tests.support.shop import refusal
 
 pytestmark = pytest.mark.api
@@ -80,9 +79,9 @@ def stolen(team: Team, verb: str, manifest: Json, *flags: str) -> str:
     )  # fmt: skip
 
 
-def owned(kind: str, name: str = "catalog") -> Json:
+def owned(kind: str) -> Json:
     """A child as the operator would make it, of an owner that need not be there."""
-    child: Json = copy.deepcopy(dict(children(make_service(name, **EVERY_CHILD))[kind]))
+    child: Json = copy.deepcopy(dict(every_child()[kind]))
     del child["metadata"]["namespace"]
     return child
 
@@ -91,6 +90,13 @@ def orphan(kind: str) -> Json:
     child = owned(kind)
     del child["metadata"]["ownerReferences"]
     return child
+
+
+def name_as(child: Json, name: str) -> None:
+    """Another name; the pods' account as well, or the policy about pods may be the one that answers."""
+    child["metadata"]["name"] = name
+    if child["kind"] == "Deployment":
+        child["spec"]["template"]["spec"]["serviceAccountName"] = name
 
 
 def template(change: Callable[[dict[str, Any]], Any]) -> Json:
@@ -139,9 +145,7 @@ def test_s01_a_stolen_token_reaches_no_node_no_other_account_and_no_token(kept: 
 @pytest.mark.parametrize("kind", [kind.kind for kind, _ in CHILDREN])
 def test_s01_a_stolen_token_writes_children_only(kept: Team, kind: str) -> None:
     other_name = owned(kind)
-    other_name["metadata"]["name"] = "other"
-    if kind == "Deployment":  # or the policy about pods may be the one that answers
-        other_name["spec"]["template"]["spec"]["serviceAccountName"] = "other"
+    name_as(other_name, "other")
     foreign = owned(kind)
     foreign["metadata"]["ownerReferences"] = [
         {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "catalog", "uid": "u", "controller": True}
@@ -151,6 +155,8 @@ def test_s01_a_stolen_token_writes_children_only(kept: Team, kind: str) -> None:
 
     for refused in (orphan(kind), foreign, not_controlled):
         assert "metadata.ownerReferences: the operator" in stolen(kept, "create", refused)
+    assert "metadata.name: the operator" in stolen(kept, "create", other_name)
+    name_as(other_name, "catalog-other")
     assert "metadata.name: the operator" in stolen(kept, "create", other_name)
     assert stolen(kept, "create", owned(kind)) == "", "what it has to write"
 

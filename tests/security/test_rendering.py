@@ -22,6 +22,7 @@ from productionservice.plan import Applied, Observed, make_plan
 from productionservice.status import compute_status, invalid_status
 from tests.security.payloads import ANNOTATIONS, METADATA, TEXTS
 from tests.support.builders import children, make_service, rendered
+from tests.support.leaves import schema_leaves
 from tests.support.specs import names, specs
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
@@ -46,7 +47,19 @@ def spec_fields() -> set[str]:
 
 
 def test_s02_no_field_names_a_namespace() -> None:
-    assert [name for name in spec_fields() if "namespace" in name.lower()] == []
+    """But for one, which has an effect only for what the operator's configuration lists."""
+    named = {path for path in schema_leaves() if "namespace" in path.lower()}
+
+    assert named == {"expose.gateway.namespace"}
+
+
+@given(names, names)
+def test_s02_a_gateway_of_others_is_not_joined(namespace: str, name: str) -> None:
+    expose = {"hosts": ["a.example"], "gateway": {"namespace": namespace, "name": name}}
+    made = rendered(make_service("catalog", "shop", expose=expose), CONTEXT)
+    joined = [m["spec"]["parentRefs"] for m in made if m["kind"] == "HTTPRoute"]
+
+    assert joined == [] or (namespace, name) == ("edge", "public")
 
 
 @given(names, specs)
@@ -121,6 +134,23 @@ def test_s09_a_policy_has_no_open_peer_and_never_lets_credentials_be_fetched(spe
         for never in NEVER_REACHED:
             if contains(ip_network(block["cidr"]), never):
                 assert any(contains(hole, never) for hole in holes), (block, never)
+
+
+@given(specs)
+def test_s09_a_host_leads_nowhere_that_an_address_range_may_not(spec: dict[str, Any]) -> None:
+    """Its owner says where it leads: whatever that is, Cilium lets a denied address go before an allowed one."""
+    made = children(make_service(**spec))
+    hosts = [peer for peer in spec.get("network", {}).get("allowTo", []) if "fqdn" in peer]
+    policy = made.get("CiliumNetworkPolicy")
+
+    assert (policy is not None) == bool(hosts)
+    if policy is None:
+        return
+    rules = policy["spec"]["egress"]
+    assert [rule.keys() - {"toPorts"} for rule in rules] == [{"toEndpoints"}, *[{"toFQDNs"} for _ in hosts]]
+    assert all(port["port"] != "0" for rule in rules for ports in rule["toPorts"] for port in ports["ports"])
+    assert policy["spec"]["egressDeny"] == [{"toCIDR": [str(never) for never in NEVER_REACHED]}]
+    assert policy["spec"]["endpointSelector"] == made["NetworkPolicy"]["spec"]["podSelector"]
 
 
 def test_s09_every_address_of_a_metadata_service_is_shut_and_its_twin_behind_nat64() -> None:

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from e2e import crds
 from e2e.audit import AuditLog, Call
 from e2e.cluster.providers import Cluster
+from e2e.crds import install_every_kind
 from e2e.eventually import eventually
 from productionservice import labels
 from productionservice.api import API_VERSION, KIND
@@ -27,14 +27,29 @@ Grant = tuple[str, str, str, str]
 """Verb, group, resource, and the one name that it is for; empty for all."""
 EVERY_CHILD: dict[str, Any] = {
     "replicas": {"min": 2, "max": 4},
+    "network": {"allowTo": [{"fqdn": "api.example", "port": 443}]},
     "observability": {"metrics": {"monitor": "Required"}},
+    "expose": {"hosts": ["catalog.example"], "tls": {"issuer": {"name": "acme"}}},
 }
+ON_INGRESS: dict[str, Any] = {
+    **EVERY_CHILD,
+    "expose": {**EVERY_CHILD["expose"], "ingress": {"className": "nginx"}},
+}
+"""The one kind that goes with no Gateway."""
+
+
+def every_child(namespace: str = "shop") -> dict[str, Any]:
+    """One child of each kind."""
+    specs = (ON_INGRESS, EVERY_CHILD)
+    return {
+        kind: m for spec in specs for kind, m in children(make_service(namespace=namespace, **spec)).items()
+    }
 
 
 @pytest.fixture
 def watched(api_cluster: Cluster, tmp_path: Path) -> Iterator[tuple[OperatorProcess, AuditLog]]:
     """An operator, and the audit log from before its start."""
-    crds.install(api_cluster, "prometheus-operator", "servicemonitors")
+    install_every_kind(api_cluster)
     log = AuditLog(api_cluster.audit_log)
     process = OperatorProcess(api_cluster, f"system-{uuid.uuid4().hex[:8]}", tmp_path)
     process.install()
@@ -68,28 +83,33 @@ def needed(calls: set[Call]) -> set[Grant]:
 
 def in_the_way(team: Team) -> None:
     """Objects of somebody else under the names of all children: whose they are has to be asked for."""
-    for child in children(make_service(namespace=team.namespace, **EVERY_CHILD)).values():
+    for child in every_child(team.namespace).values():
         metadata = {"name": child["metadata"]["name"]}
         stripped = {key: value for key, value in child.items() if key != "metadata"} | {"metadata": metadata}
         team.create(stripped)
-    team.apply(**EVERY_CHILD)
 
     def refused() -> None:
-        applied = team.condition("Applied")
-        assert applied["reason"] == "NotOwned"
-        assert all(not child["ready"] for child in team.get("psvc")["status"]["children"])
+        service = team.get("psvc")
+        assert service["status"]["observedGeneration"] == service["metadata"]["generation"]
+        assert team.condition("Applied")["reason"] == "NotOwned"
+        names = [(child["kind"], child["name"]) for child in service["status"]["children"] if child["ready"]]
+        assert names in ([], [("HTTPRoute", "catalog.redirect")])
 
-    eventually(refused, timeout=30)
+    for spec in (EVERY_CHILD, ON_INGRESS):
+        team.apply(**spec)
+        eventually(refused, timeout=30)
     for kind, _ in CHILDREN:
         team.kubectl("delete", kind.plural, "--all", "--wait=true")
-    team.converged()
+    for spec in (ON_INGRESS, EVERY_CHILD):
+        team.apply(**spec)
+        team.converged()
 
 
 def surplus(team: Team) -> None:
     """One object of each kind that the service controls and does not want: it is to be deleted."""
     uid = team.get("psvc")["metadata"]["uid"]
     owner = {"apiVersion": API_VERSION, "kind": KIND, "name": "catalog", "uid": uid, "controller": True}
-    for child in children(make_service(namespace=team.namespace, **EVERY_CHILD)).values():
+    for child in every_child(team.namespace).values():
         metadata = {"name": "surplus", "labels": {labels.SERVICE: "catalog"}, "ownerReferences": [owner]}
         team.create({**child, "metadata": metadata})
 

@@ -14,6 +14,7 @@ from e2e.cluster.providers import Cluster
 from e2e.eventually import eventually
 from tests.api.operator_process import CRD
 from tests.api.team import Team
+from tests.security.tenant import Tenant
 
 pytestmark = pytest.mark.api
 
@@ -26,6 +27,17 @@ SPECS: dict[str, Any] = {
         "network": {"allowTo": [{"cidr": "169.254.169.254/32", "port": 80}]},
     },
     "no-range": {"image": IMAGE, "network": {"allowTo": [{"cidr": "x", "port": 80}]}},
+    "lists-for-maps": {"image": IMAGE, "network": [], "expose": ["a.example.com"]},
+    "texts-for-lists": {
+        "image": IMAGE,
+        "network": {"allowFrom": "web"},
+        "expose": {"hosts": "a.example.com"},
+    },
+    "numbers-for-texts": {
+        "image": IMAGE,
+        "network": {"allowFrom": [1, {"service": 2}]},
+        "expose": {"hosts": [1]},
+    },
     "quantity": {"image": IMAGE, "resources": {"limits": {"memory": "much"}}},
     "image": {"image": {"repository": "Not An Image"}},
 }
@@ -47,25 +59,24 @@ def without_rules(cluster: Cluster) -> Iterator[None]:
         cluster.kubectl(*apply, str(CRD))
 
 
-def test_s36_what_was_stored_before_a_rule_came_ends_in_a_status_and_harms_nobody_else(team: Team) -> None:
+def test_s36_what_was_stored_before_a_rule_came_ends_in_a_status_and_harms_nobody_else(
+    editor: Tenant, theirs: Team
+) -> None:
     def store(name: str) -> None:
-        team.create({
-            "apiVersion": "productionservice.io/v1alpha1", "kind": "ProductionService",
-            "metadata": {"name": name}, "spec": SPECS[name],
-        }, "--validate=false")  # fmt: skip
+        editor.create(SPECS[name], "--validate=false", name=name)
 
-    with without_rules(team.cluster):
+    with without_rules(theirs.cluster):
         for name in SPECS:
             eventually(lambda name=name: store(name), timeout=30)  # type: ignore[misc] # bound at once
-    team.apply("fine")
-    team.converged("fine", timeout=60)
+    theirs.apply("fine")
+    theirs.converged("fine", timeout=60)
 
     def told() -> None:
-        found = {name: team.condition("Ready", name) for name in SPECS}
+        found = {name: theirs.condition("Ready", name) for name in SPECS}
         assert {name: one["reason"] for name, one in found.items()} == dict.fromkeys(SPECS, "InvalidSpec")
 
     eventually(told, timeout=30)
-    assert team.operator.process is not None
-    assert team.operator.process.poll() is None
-    team.operator.check_ready()
-    assert [name for name in SPECS if team.exists("deployment", name)] == []
+    assert theirs.operator.process is not None
+    assert theirs.operator.process.poll() is None
+    theirs.operator.check_ready()
+    assert [name for name in SPECS if theirs.exists("deployment", name)] == []

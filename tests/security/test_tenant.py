@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import uuid
-from dataclasses import dataclass
 from functools import partial
-from ipaddress import ip_network
-from pathlib import Path
+from ipaddress import IPv4Network, ip_network
 from typing import Any
 
 import pytest
 
-from e2e.cluster.providers import Cluster
-from tests.api.operator_process import OperatorProcess
+from productionservice import labels
+from productionservice.children import CHILDREN
+from productionservice.effective import NEVER_REACHED, contains
+from tests.api.operator_process import ACCOUNT, OperatorProcess
 from tests.api.team import Team
-from tests.chart.rendering import of_kind, render
 from tests.security.payloads import ANNOTATIONS, METADATA, TEXTS
+from tests.security.tenant import Tenant, many_children
+from tests.security.test_rights import EVERY_CHILD
+from tests.support.builders import children, make_service
 from tests.support.shop import refusal
 
 pytestmark = pytest.mark.api
 
-IMAGE = {"repository": "registry.example/shop/catalog", "tag": "v1.4.2"}
 HOSTILE_FIELDS: dict[str, Any] = {
     "serviceAccountName": "default", "hostNetwork": True, "hostPID": True, "hostIPC": True, "nodeName": "node-1",
     "nodeSelector": {"x": "y"}, "tolerations": [{"operator": "Exists"}], "priorityClassName": "system-node-critical",
@@ -31,78 +30,6 @@ HOSTILE_FIELDS: dict[str, Any] = {
     "volumes": [{"name": "host", "hostPath": {"path": "/"}}], "annotations": {"a": "b"}, "labels": {"a": "b"},
     "podTemplate": {}, "namespace": "kube-system",
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Tenant:
-    """Somebody in one namespace."""
-
-    cluster: Cluster
-    namespace: str
-    user: str
-
-    def kubectl(self, *arguments: str, **options: Any) -> str:
-        return self.cluster.kubectl(f"--as={self.user}", "-n", self.namespace, *arguments, **options)
-
-    def can(self, verb: str, *resource: str, namespace: str = "") -> bool:
-        """The API server's own answer."""
-        where = namespace or self.namespace
-        try:
-            self.cluster.kubectl("auth", "can-i", verb, *resource, f"--as={self.user}", "-n", where)
-        except subprocess.CalledProcessError:
-            return False
-        return True
-
-    def create(self, spec: dict[str, Any], *flags: str, annotations: dict[str, str] | None = None) -> str:
-        manifest = catalog(spec, annotations or {})
-        return self.kubectl("create", *flags, "-f", "-", input=json.dumps(manifest))
-
-    def create_raw(self, spec: dict[str, Any]) -> str:
-        """The request as it is written here: kubectl reads a file as YAML, which folds lines at U+0085 and U+2028."""
-        path = f"/apis/productionservice.io/v1alpha1/namespaces/{self.namespace}/productionservices"
-        return self.kubectl("create", "--raw", path, "-f", "-", input=json.dumps(catalog(spec, {})))
-
-
-def catalog(spec: dict[str, Any], annotations: dict[str, str]) -> dict[str, Any]:
-    return {
-        "apiVersion": "productionservice.io/v1alpha1",
-        "kind": "ProductionService",
-        "metadata": {"name": "catalog", "annotations": annotations},
-        "spec": {"image": IMAGE, **spec},
-    }
-
-
-@pytest.fixture(scope="module")
-def roles(api_cluster: Cluster, operator: OperatorProcess, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """The chart's roles for users, beside the operator's CRD."""
-    assert operator.process is not None
-    path = tmp_path_factory.mktemp("roles") / "roles.json"
-    made = [m for m in of_kind(render(), "ClusterRole") if m["metadata"]["name"].endswith(("-view", "-edit"))]
-    assert len(made) == 2
-    path.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": made}))
-    api_cluster.kubectl("apply", "-f", str(path))
-
-
-def bound(cluster: Cluster, namespace: str, role: str) -> Tenant:
-    user = f"{role}-{uuid.uuid4().hex[:8]}"
-    cluster.kubectl("-n", namespace, "create", "rolebinding", user, f"--clusterrole={role}", f"--user={user}")
-    return Tenant(cluster, namespace, user)
-
-
-@pytest.fixture
-def editor(api_cluster: Cluster, roles: None, namespace: str) -> Tenant:  # noqa: ARG001 - for its effect
-    return bound(api_cluster, namespace, "edit")
-
-
-@pytest.fixture
-def viewer(api_cluster: Cluster, roles: None, namespace: str) -> Tenant:  # noqa: ARG001 - for its effect
-    return bound(api_cluster, namespace, "view")
-
-
-@pytest.fixture
-def theirs(editor: Tenant, operator: OperatorProcess, tmp_path: Path) -> Team:
-    """The editor's namespace as the tests see it."""
-    return Team(editor.cluster, operator, editor.namespace, tmp_path)
 
 
 def test_s01_view_looks_and_edit_writes_and_neither_writes_the_status(viewer: Tenant, editor: Tenant) -> None:
@@ -117,9 +44,60 @@ def test_s01_view_looks_and_edit_writes_and_neither_writes_the_status(viewer: Te
         assert not editor.can(verb, services, "--subresource=status")
 
 
+def test_s01_nobody_gets_at_the_operators_account(editor: Tenant, operator: OperatorProcess) -> None:
+    for verb, *resource in (
+        ("create", "serviceaccounts", "--subresource=token"),
+        ("impersonate", "serviceaccounts"),
+        ("get", "secrets"),
+        ("create", "pods"),
+        ("update", "leases.coordination.k8s.io"),
+    ):
+        assert not editor.can(verb, *resource, namespace=operator.home), (verb, resource)
+    said = refusal(lambda: editor.kubectl("-n", operator.home, "create", "token", ACCOUNT))
+    assert "forbidden" in said
+
+
 def test_s02_a_role_in_one_namespace_is_none_in_another(editor: Tenant) -> None:
     assert not editor.can("create", "productionservices.productionservice.io", namespace="kube-system")
     assert "forbidden" in refusal(lambda: editor.kubectl("-n", "kube-system", "get", "productionservices"))
+
+
+FOREIGN: dict[str, Any] = {
+    "network.allowFrom[0].service": {"network": {"allowFrom": [{"service": "kube-system/web"}]}},
+    "network.allowTo[0].service": {"network": {"allowTo": [{"service": "web.kube-system"}]}},
+    "mounts[0].secret": {"mounts": [{"path": "/a", "secret": "kube-system/db"}]},
+    "mounts[0].configMap": {"mounts": [{"path": "/a", "configMap": "../kube-system/settings"}]},
+    "image.pullSecrets[0]": {"image": {"repository": "a/b", "tag": "v1", "pullSecrets": ["kube-system/registry"]}},
+    "env[0].valueFrom.secretKeyRef.name": {
+        "env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "kube-system/db", "key": "k"}}}]
+    },
+    "env[0].valueFrom.configMapKeyRef.name": {
+        "env": [{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "kube-system/x", "key": "k"}}}]
+    },
+    "expose.tls.issuer.name": {
+        "expose": {"hosts": ["a.example"], "tls": {"issuer": {"kind": "Issuer", "name": "kube-system/acme"}}}
+    },
+    "expose.ingress.className": {"expose": {"hosts": ["a.example"], "ingress": {"className": "kube-system/nginx"}}},
+}  # fmt: skip
+"""Every field that names another object, with one of another namespace."""
+
+
+def test_s02_a_name_reaches_no_other_namespace(editor: Tenant) -> None:
+    for field, spec in FOREIGN.items():
+        assert f"spec.{field}" in refusal(partial(editor.create, spec, "--dry-run=server"))
+
+
+def test_s02_every_child_of_a_tenants_service_is_where_the_tenant_is(editor: Tenant, theirs: Team) -> None:
+    name = f"only-{editor.namespace}"[:63]
+    spec = many_children(editor.namespace)
+    editor.create({**spec, "namespace": "kube-system"}, "--validate=false", name=name)
+    theirs.converged(name)
+    kinds = ",".join(kind.plural for kind, _ in CHILDREN)
+    selector = f"{labels.SERVICE}={name}"
+    found = json.loads(theirs.cluster.kubectl("get", kinds, "-A", "-l", selector, "-o", "json"))["items"]
+
+    assert {child["kind"] for child in found} == children(make_service(name, **spec)).keys()
+    assert {child["metadata"]["namespace"] for child in found} == {editor.namespace}
 
 
 @pytest.mark.parametrize("field", HOSTILE_FIELDS)
@@ -131,7 +109,7 @@ def test_s04_s06_s19_fields_that_reach_the_node_are_none(editor: Tenant, field: 
     assert "unknown field" in said
 
 
-def test_s06_what_is_smuggled_past_the_client_is_dropped(editor: Tenant, theirs: Team) -> None:
+def test_s04_s06_s19_what_is_smuggled_past_the_client_is_dropped(editor: Tenant, theirs: Team) -> None:
     editor.create(HOSTILE_FIELDS, "--validate=false")
     theirs.converged()
     stored, pod = theirs.get("psvc")["spec"], theirs.get("deployment")["spec"]["template"]["spec"]
@@ -139,9 +117,21 @@ def test_s06_what_is_smuggled_past_the_client_is_dropped(editor: Tenant, theirs:
     assert stored.keys() & HOSTILE_FIELDS.keys() == set()
     assert pod.get("hostNetwork", False) is False
     assert pod["serviceAccountName"] == "catalog"
+    assert pod["automountServiceAccountToken"] is False
     assert pod["securityContext"]["runAsNonRoot"] is True
     assert {"nodeSelector", "nodeName", "tolerations", "priorityClassName"} & pod.keys() == set()
     assert [volume for volume in pod["volumes"] if "hostPath" in volume] == []
+
+
+def test_s04_the_account_of_a_service_has_no_right(editor: Tenant, theirs: Team) -> None:
+    """The role `edit` may act as any account of its namespace: that of a service is no way up."""
+    editor.create({})
+    theirs.converged()
+    account = Tenant(editor.cluster, editor.namespace, f"system:serviceaccount:{editor.namespace}:catalog")
+
+    for resource in ("secrets", "pods", "deployments.apps", "productionservices.productionservice.io"):
+        for verb in ("get", "list", "create", "patch", "delete"):
+            assert not account.can(verb, resource), (verb, resource)
 
 
 def test_s09_no_metadata_address_is_a_peer_nor_its_twin_behind_nat64(editor: Tenant) -> None:
@@ -155,10 +145,37 @@ def test_s09_no_metadata_address_is_a_peer_nor_its_twin_behind_nat64(editor: Ten
     assert "hands out credentials" in said
 
 
-def test_s08_no_annotation_of_the_service_reaches_a_child(editor: Tenant, theirs: Team) -> None:
-    editor.create({}, annotations=dict.fromkeys(ANNOTATIONS, "proxy_pass http://elsewhere;"))
+def test_s09_no_range_is_open_at_every_port_and_a_wide_one_has_holes(editor: Tenant, theirs: Team) -> None:
+    """All that the rules let in beside the link-local addresses, as a tenant would write them one by one."""
+    everything = IPv4Network("0.0.0.0/0").address_exclude(IPv4Network("169.254.0.0/16"))
+    wide = [{"cidr": str(part), "port": 80} for part in everything]
+    for peers, field in (
+        ([{"cidr": "10.0.0.0/8"}], "allowTo[0].port"),
+        ([{"cidr": "0.0.0.0/0", "port": 80}], "allowTo[0].cidr"),
+        ([{"cidr": "0.0.0.0/0"}], "allowFrom[0].cidr"),
+        ([{}], "allowFrom[0]"),
+        ([{}], "allowTo[0]"),
+    ):
+        network: dict[str, Any] = {field.partition("[")[0]: peers}
+        said = refusal(partial(editor.create, {"network": network}, "--dry-run=server"))
+        assert f"spec.network.{field}" in said
+    editor.create({"network": {"allowTo": wide}})
     theirs.converged()
-    for kind in ("serviceaccount", "service", "deployment", "networkpolicy", "poddisruptionbudget"):
+    egress = theirs.get("networkpolicy")["spec"]["egress"]
+    blocks = [peer["ipBlock"] for rule in egress for peer in rule["to"] if "ipBlock" in peer]
+
+    assert len(blocks) == len(wide)
+    for never in (one for one in NEVER_REACHED if one.version == 4):
+        opening = [block for block in blocks if contains(ip_network(block["cidr"]), never)]
+        holes = [ip_network(hole) for block in opening for hole in block.get("except", [])]
+        assert not opening or any(contains(hole, never) for hole in holes), never
+
+
+def test_s08_no_annotation_of_the_service_reaches_a_child(editor: Tenant, theirs: Team) -> None:
+    spec = many_children(editor.namespace)
+    editor.create(spec, annotations=dict.fromkeys(ANNOTATIONS, "proxy_pass http://elsewhere;"))
+    theirs.converged()
+    for kind in children(make_service(**spec)):
         child = theirs.get(kind)
         template = child["spec"].get("template", {}).get("metadata", {}) if "spec" in child else {}
         for metadata in (child["metadata"], template):
@@ -193,3 +210,26 @@ def test_s20_more_than_the_bounds_is_refused_by_name(editor: Tenant) -> None:
         spec = {field: value}
         said = refusal(partial(editor.create, spec, "--dry-run=server"))
         assert f"spec.{field}" in said
+
+
+def test_s20_the_largest_service_that_is_let_in_is_small(editor: Tenant, theirs: Team) -> None:
+    """As the API server keeps its children, its notes about who wrote which field included."""
+    secret = "s" * 60
+    editor.kubectl("create", "secret", "generic", secret)
+    peers = [{"cidr": "10.20.0.0/16", "port": port} for port in range(1, 65)]
+    editor.create({
+        **many_children(editor.namespace),
+        "env": [{"name": f"V{n}", "value": "x" * 400} for n in range(128)],
+        "args": ["y" * 180] * 64,
+        "mounts": [{"path": f"/mnt/{n}", "secret": secret} for n in range(32)],
+        "network": {"allowFrom": [{"service": f"caller-{n}"} for n in range(64)], "allowTo": peers},
+    })  # fmt: skip
+    theirs.converged()
+
+    kinds = ",".join(kind.plural for kind, _ in CHILDREN)
+    selector = ("-l", f"{labels.SERVICE}=catalog")
+    found = theirs.kubectl("get", kinds, *selector, "-o", "json", "--show-managed-fields")
+    made = json.loads(found)["items"]
+
+    assert len(made) >= len(children(make_service(**EVERY_CHILD)))
+    assert sum(len(json.dumps(child)) for child in made) < 200 * 1024

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 from fastapi import Request
 from fastapi.responses import StreamingResponse
@@ -34,6 +36,17 @@ async def sleep(seconds: float) -> float:
 async def block(seconds: float) -> float:
     time.sleep(seconds)  # noqa: ASYNC251  a handler that blocks the event loop is what the test is about
     return seconds
+
+
+@app.get("/hold")
+async def hold() -> str:
+    """Hold up the event loop from the file `holding` to the file `go`, long enough to count as a stall."""
+    folder = Path(os.environ["FOLDER"])
+    (folder / "holding").touch()
+    time.sleep(0.2)  # noqa: ASYNC251  as above
+    while not (folder / "go").exists():
+        time.sleep(0.01)  # noqa: ASYNC251  as above
+    return "held"
 
 
 @app.get("/stream/{seconds}")

@@ -52,6 +52,7 @@ def replaced(document: Any, path: Path, value: Any) -> Any:
 
 _OTHER = {
     "environment": "production",
+    "expose.tls.issuer.kind": "Issuer",
     "image.digest": f"sha256:{'b' * 64}",
     "availability.maxUnavailable": 1,
     "availability.zones": "Preferred",

@@ -11,7 +11,9 @@ from hypothesis import given
 
 from productionservice.admission.advice import LONGEST, MOST, advise
 from productionservice.admission.known import Known
+from productionservice.children import BuildContext
 from productionservice.children.references import Source
+from productionservice.engine.answers import NotFound
 from productionservice.engine.caches import Caches
 from tests.support.builders import IMAGE
 from tests.support.specs import specs
@@ -26,10 +28,15 @@ class Namespace:
 
     services: set[str] = field(default_factory=set)
     keys: dict[Source, frozenset[str] | None] = field(default_factory=dict)
+    lacks: frozenset[str] = frozenset()
 
     def has_service(self, namespace: str, name: str) -> bool:
         assert namespace == "shop"
         return name in self.services
+
+    def absent(self, namespace: str) -> frozenset[str]:
+        assert namespace == "shop"
+        return self.lacks
 
     def keys_of(
         self, namespace: str, sources: Collection[Source]
@@ -58,6 +65,31 @@ def test_a_risk_is_named_with_what_to_expect_of_the_whole() -> None:
         "what to expect: with 1 pod, and 1 more during a rollout, a node drained then leaves 0 of 1 and waits at "
         "most 35 s a pod, then up to 60 s for its replacement; a lost zone leaves 0 of 1",
     ]
+
+
+def test_a_gateway_that_is_not_offered_is_named_with_those_that_are() -> None:
+    expose = {"hosts": ["catalog.example"], "gateway": {"namespace": "other", "name": "theirs"}}
+
+    assert warnings(expose=expose) == [
+        "spec.expose.gateway: the platform does not offer other/theirs: write edge/public, or leave it out; until "
+        "then nothing is exposed"
+    ]
+
+
+LIMITED = {"hosts": ["catalog.example"], "timeoutSeconds": 30}
+NO_FIELD = (
+    "spec.expose.timeoutSeconds: has no effect: an Ingress has no field for it; let the service see to it, or "
+    "expose it by Gateway API"
+)
+
+
+def test_what_an_ingress_cannot_do_is_said_only_where_there_is_one() -> None:
+    both = BuildContext(edge_ingress_class="nginx")
+
+    assert warnings(expose={**LIMITED, "ingress": {"className": "nginx"}}) == [NO_FIELD]
+    assert warnings(expose=LIMITED) == []
+    assert advise(body(expose=LIMITED), Namespace(), None, both) == []
+    assert advise(body(expose=LIMITED), Namespace(lacks=frozenset({"HTTPRoute"})), None, both) == [NO_FIELD]
 
 
 def test_the_number_of_zones_is_taken_into_account() -> None:
@@ -121,12 +153,18 @@ def test_more_than_the_api_server_passes_on_is_counted() -> None:
 
 def test_a_replica_that_does_not_know_everything_misses_nothing() -> None:
     complete = False
-    known = Known(Caches(), lambda: complete)
-    spec: dict[str, Any] = {"env": [PASSWORD], "network": {"allowFrom": [{"service": "web"}]}}
+    caches = Caches()
+    caches.serve("HTTPRoute", None, NotFound("no such kind"))
+    known, both = Known(caches, lambda: complete), BuildContext(edge_ingress_class="nginx")
+    spec: dict[str, Any] = {
+        "env": [PASSWORD],
+        "network": {"allowFrom": [{"service": "web"}]},
+        "expose": LIMITED,
+    }
 
-    assert advise(body(**spec), known, None) == []
+    assert advise(body(**spec), known, None, both) == []
     complete = True
-    assert len(advise(body(**spec), known, None)) == 2
+    assert len(advise(body(**spec), known, None, both)) == 3
 
 
 @given(spec=specs)

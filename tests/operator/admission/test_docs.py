@@ -14,12 +14,19 @@ from tests.operator.test_availability import WARNED
 
 LINES = (Path(__file__).parents[3] / "docs" / "admission.md").read_text().splitlines()
 SETTINGS = {"path": "/etc/app", "configMap": "settings"}
+HOSTS = {"hosts": ["catalog.example"]}
+HEADER = {"name": "Referrer-Policy", "value": "no-referrer"}
 LOOKED_UP: tuple[tuple[dict[str, Any], int | None], ...] = (
     ({"availability": {"zones": "Required"}}, 1),
     ({"mounts": [SETTINGS]}, None),
     ({"env": [PASSWORD]}, None),
     ({"network": {"allowFrom": [{"service": "web"}]}}, None),
     ({"replicas": {"min": 1}}, None),
+    ({"expose": {**HOSTS, "gateway": {"namespace": "other", "name": "theirs"}}}, None),
+    (
+        {"expose": {**HOSTS, "ingress": {"className": "nginx"}, "headers": [HEADER], "timeoutSeconds": 30}},
+        None,
+    ),
 )
 
 

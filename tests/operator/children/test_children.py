@@ -17,7 +17,7 @@ from productionservice.children.quantity import amount, canonical
 from productionservice.names import volume_name
 from tests.support.builders import IMAGE, children, container, make_service, rendered
 
-NOT_A_KIND = {"context", "pod", "quantity", "references"}
+NOT_A_KIND = {"context", "exposure", "pod", "quantity", "references"}
 
 
 def test_each_kind_has_its_module_with_one_builder() -> None:
@@ -37,11 +37,16 @@ def test_kinds_are_unique_so_that_a_kind_and_a_name_identify_a_child() -> None:
     assert [kind.group for kind, _ in CHILDREN] == [
         "",
         "networking.k8s.io",
+        "cilium.io",
         "",
         "apps",
         "policy",
         "autoscaling",
         "monitoring.coreos.com",
+        "networking.k8s.io",
+        "gateway.networking.k8s.io",
+        "gateway.networking.k8s.io",
+        "cert-manager.io",
     ]
 
 
@@ -116,6 +121,16 @@ def test_dns_is_where_the_operators_configuration_says() -> None:
     ]
     ports = [(p["port"], p["protocol"]) for p in policy["spec"]["egress"][0]["ports"]]
     assert ports == [(53, "UDP"), (53, "TCP"), (5353, "UDP"), (5353, "TCP")]
+
+
+def test_a_dns_cache_on_the_node_is_opened_on_its_port_alone() -> None:
+    context = BuildContext(dns_ports=(5353,), dns_addresses=("169.254.20.10", "fd00::10"))
+    policy = next(m for m in rendered(make_service(), context) if m["kind"] == "NetworkPolicy")
+
+    assert policy["spec"]["egress"][1] == {
+        "to": [{"ipBlock": {"cidr": "169.254.20.10/32"}}, {"ipBlock": {"cidr": "fd00::10/128"}}],
+        "ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}],
+    }
 
 
 def test_the_url_is_the_services() -> None:

@@ -39,10 +39,11 @@ LEAVES = [*document_leaves(load("full")["spec"])]
 
 
 def full_for(path: tuple[str | int, ...]) -> dict[str, Any]:
-    """The full case, with what would refuse another value of this field taken out."""
+    """The full case, without what would refuse another value of this field, and by one way only."""
     body = load("full")
     if pattern(path) == "adminPort":  # metrics.port has to be one of the ports that the container listens on
         del body["spec"]["observability"]["metrics"]["port"]
+    del body["spec"]["expose"]["gateway" if pattern(path) == "expose.ingress.className" else "ingress"]
     return body
 
 

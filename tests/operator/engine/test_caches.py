@@ -53,3 +53,14 @@ def test_why_a_kind_is_not_served_is_part_of_what_a_pass_looks_at() -> None:
 
     assert len(set(seen)) == 3
     assert seen[0] == seen[-1]
+
+
+def test_nothing_is_kept_of_references_that_are_gone() -> None:
+    caches = Caches()
+    for turn in range(3):
+        caches.refer(("shop", f"service-{turn}"), [("Secret", f"secret-{turn}"), ("ConfigMap", "shared")])
+    assert caches.referring("ConfigMap", ("shop", "shared")) == [("shop", f"service-{t}") for t in range(3)]
+    for turn in range(3):
+        caches.refer(("shop", f"service-{turn}"), ())
+
+    assert vars(caches)["_referring"] == vars(caches)["_sources"] == {}

@@ -136,3 +136,51 @@ def test_any_order_of_events_and_lists_ends_in_the_newest_state(
         assert names(held, color) == sorted(
             n for n, b in truth.items() if b["metadata"]["labels"]["color"] == color
         )
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("abc"), st.sampled_from(["ours", "theirs", "deleted"]), st.integers(0, 5)),
+        max_size=30,
+    )
+)
+def test_a_watch_and_answers_that_come_late_end_in_the_newest_state(
+    changes: list[tuple[str, str, int]],
+) -> None:
+    """The watch tells all in its order; each answer to a write of ours comes some events before or after its own."""
+    held, truth = store(), dict[str, dict[str, Any]]()
+    events: list[tuple[int, int, str, dict[str, Any]]] = []
+    for version, (name, what, late) in enumerate(changes, 1):
+        body = thing(name, version, color=what)
+        if what != "deleted":
+            truth[name] = body
+        elif not truth.pop(name, None):
+            continue
+        events.append((version, 1, what, body))
+        if what == "ours":
+            events.append((version + late, 0 if late == 0 else 2, "answer", body))
+    for _, _, what, body in sorted(events, key=lambda event: event[:2]):
+        if what == "answer":
+            held.answer(body, lambda body, _: dict(body))
+            continue
+        held.remove(body) if what == "deleted" else held.put(body)
+        held.reached(int(body["metadata"]["resourceVersion"]), None)
+
+    assert {name[1]: held.get(name) for name in held.names()} == truth
+
+
+def test_an_answer_counts_what_has_been_told_of_its_own_namespace() -> None:
+    held = store()
+    held.reached(9, "other")
+    assert held.answer(thing("a", 5), lambda body, _: dict(body)) is not None
+    assert held.answer({**thing("b", 5), "metadata": {**thing("b", 5)["metadata"], "namespace": "other"}},
+                       lambda body, _: dict(body)) is None  # fmt: skip
+
+
+def test_what_is_gone_is_not_renewed() -> None:
+    held = store()
+    held.put(thing("a", 1, color="red"))
+    assert held.renew(thing("a", 2, color="blue")) is not None
+    held.remove(thing("a", 3))
+    assert held.renew(thing("a", 2, color="blue")) is None
+    assert held.names() == []

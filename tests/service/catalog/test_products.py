@@ -39,7 +39,10 @@ async def client(
         monkeypatch.setattr("tempfile.mkdtemp", refuse)
     directory = str(tmp_path) if request.param == "file" else ""
     url = request.getfixturevalue("database_url") if request.param == "postgres" else ""
-    app = create_catalog(CatalogSettings.load(data_dir=directory, database_url=url, access_log=False))
+    # As many connections as the tests have writers: on a busy machine one that waits gets its 503.
+    app = create_catalog(
+        CatalogSettings.load(data_dir=directory, database_url=url, database_pool=20, access_log=False)
+    )
     transport = httpx.ASGITransport(app)
     async with (
         app.router.lifespan_context(app),

@@ -245,6 +245,7 @@ async def test_probes_follow_the_lifecycle() -> None:
             assert (await harness.admin.get("/startupz")).status_code == 200
             ready = await harness.admin.get("/readyz")
             assert (ready.status_code, ready.json()) == (200, {"status": "ok", "checks": {}})
+            assert (await harness.admin.get("/readyz/none-such")).status_code == 404
             harness.app.lifecycle.mark_draining()
             assert (await harness.admin.get("/startupz")).status_code == 200
             assert (await harness.admin.get("/readyz")).status_code == 503

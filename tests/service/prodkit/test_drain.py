@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -252,3 +254,22 @@ async def test_a_start_up_that_hangs_can_be_stopped(tmp_path: Path) -> None:
         assert await service.wait(30) == 0
         assert service.events("stopped before it served")
         assert not [line for line in service.lines() if line.get("level") == "error"]
+
+
+async def test_whoever_the_kernel_has_accepted_when_the_listener_closes_is_served(tmp_path: Path) -> None:
+    env = ENV | {"SERVICE_PROPAGATION_SECONDS": "0", "SERVICE_QUIET_SECONDS": "0", "FOLDER": str(tmp_path)}
+    async with (
+        run_service(*APP, log=tmp_path / "log", env=env) as service,
+        contextlib.AsyncExitStack() as stack,
+    ):
+        holder = await stack.enter_async_context(connect(address(service)))
+        holder.send(request("/hold"))
+        await eventually(partial(asyncio.to_thread, (tmp_path / "holding").exists), what="the handler runs")
+        service.stop()
+        waiting = [await stack.enter_async_context(connect(address(service))) for _ in range(300)]
+        for connection in waiting:
+            connection.send(request("/fast"))
+        (tmp_path / "go").touch()
+        assert [(await connection.receive()).status for connection in [holder, *waiting]] == [200] * 301
+        await stack.aclose()
+        assert await service.wait(30) == 0

@@ -108,6 +108,23 @@ async def test_the_report_names_each_check_and_leaks_nothing(dependency: Depende
     assert "canary" not in str(health.report())
 
 
+async def test_a_group_is_what_its_checks_say(dependency: Dependency, clock: Clock) -> None:
+    health = Health(
+        [Check("database", dependency.probe, groups=("writes",)), Check("disk", Dependency().probe)],
+        clock=clock,
+    )
+    health.lifecycle.mark_serving()
+    dependency.works = False
+    await ask(health, clock)
+    assert (health.status(), health.groups()) == ("unavailable", {"writes"})
+    assert health.report("writes")["checks"].keys() == {"database"}
+    assert not health.ready("writes")
+
+    dependency.works = True
+    await ask(health, clock, 8)
+    assert health.ready("writes")
+
+
 async def test_a_verdict_that_is_not_renewed_says_so_and_stays(dependency: Dependency, clock: Clock) -> None:
     health = make_health(dependency, clock)
     await ask(health, clock)

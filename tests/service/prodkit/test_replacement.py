@@ -11,7 +11,8 @@ import collections
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from tests.service.clients import Address, keep_alive_client, request
+from tests.service.clients import Address
+from tests.service.eight_kinds import KINDS, start_clients
 from tests.service.processes import ServiceProcess, run_service
 
 REPLACEMENTS = 4
@@ -26,18 +27,18 @@ ENV = {
     "SERVICE_ACCESS_LOG": "false",
 }
 APP = ("-m", "tests.service.drain_app")
-CLOSE = "Connection: close\r\n"
-# name → (batch, depth, pause between batches in seconds, clients)
-KINDS: dict[str, tuple[bytes, int, float, int]] = {
-    "get": (request("/fast"), 1, 0.005, 6),
-    "post": (request("/echo", method="POST", body=b"x" * 2000), 1, 0.005, 4),
-    "20 ms": (request("/sleep/0.02"), 1, 0.0, 6),
-    "slow": (request("/sleep/0.8"), 1, 0.0, 4),
-    "stream": (request("/stream/0.8"), 1, 0.0, 4),
-    "pipelined": (request("/fast") * 4, 4, 0.01, 4),
-    "one per connection": (request("/fast", headers=CLOSE), 1, 0.01, 4),
-    "mostly idle": (request("/fast"), 1, 0.7, 6),
+# name → (pause between two batches in seconds, clients): fewer than there are elsewhere, and in more of a hurry
+PACES = {
+    "get": (0.005, 6),
+    "post": (0.005, 4),
+    "20 ms": (0.0, 6),
+    "slow": (0.0, 4),
+    "stream": (0.0, 4),
+    "pipelined": (0.01, 4),
+    "one per connection": (0.01, 4),
+    "mostly idle": (0.7, 6),
 }
+HURRIED = {kind: (batch, depth, *PACES[kind]) for kind, (batch, depth, _, _) in KINDS.items()}
 
 
 async def test_no_request_is_lost_while_processes_are_replaced(tmp_path: Path) -> None:
@@ -49,19 +50,12 @@ async def test_no_request_is_lost_while_processes_are_replaced(tmp_path: Path) -
         turn += 1
         return endpoints[turn % len(endpoints)]
 
-    results: dict[str, list[str]] = {kind: [] for kind in KINDS}
     stop = asyncio.Event()
     async with AsyncExitStack() as stack:
         current = await _start(stack, tmp_path / "0.log")
         endpoints.append(("127.0.0.1", current.port))
         async with asyncio.TaskGroup() as group:
-            for kind, (batch, depth, pause, clients) in KINDS.items():
-                for _ in range(clients):
-                    group.create_task(
-                        keep_alive_client(
-                            pick, batch, depth=depth, pause=pause, results=results[kind], stop=stop
-                        )
-                    )
+            results = start_clients(group.create_task, pick, 0.002, stop, HURRIED)
             for number in range(1, REPLACEMENTS + 1):
                 following = await _start(stack, tmp_path / f"{number}.log")
                 endpoints.append(("127.0.0.1", following.port))

@@ -13,6 +13,7 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from opentelemetry import baggage
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from opentelemetry.sdk.trace.sampling import Decision, TraceIdRatioBased
@@ -112,6 +113,71 @@ async def test_a_span_has_the_ids_of_the_log_line_and_the_route(receiver: Receiv
     assert attributes["service.name"] == "shop"
     assert attributes["service.version"] == "v9"
     assert attributes["service.namespace"] == "shops"
+
+
+async def test_a_span_says_what_was_asked_and_answered(receiver: Receiver, traced: Shop) -> None:
+    await traced.get(("/orders/7?color=red&sig=canary", {"host": "shop.example:8443"}))
+
+    [span] = receiver.spans()
+    text = {item.key: item.value.string_value for item in span.attributes if item.value.string_value}
+    numbers = {item.key: item.value.int_value for item in span.attributes if item.value.int_value}
+    assert text == {
+        "http.request.method": "GET",
+        "http.route": "/orders/{order_id}",
+        "url.scheme": "http",
+        "url.path": "/orders/7",
+        "url.query": "color=red&sig=REDACTED",
+        "network.protocol.version": "1.1",
+        "server.address": "shop.example",
+    }
+    assert numbers == {"http.response.status_code": 200, "server.port": 8443}
+
+
+@pytest.mark.parametrize("host", ["user@shop", "shop:99999", "shop/path", "[::1", ""])
+async def test_a_forged_host_is_left_out(receiver: Receiver, traced: Shop, host: str) -> None:
+    await traced.get(("/orders/7", {"host": host}))
+
+    [span] = receiver.spans()
+    assert "server.address" not in {item.key for item in span.attributes}
+
+
+async def test_what_runs_below_sees_the_span_and_what_the_caller_sent_along(receiver: Receiver) -> None:
+    shop = Shop(receiver.endpoint, 0.0)
+    seen: dict[str, Any] = {}
+
+    @shop.app.get("/below")
+    async def below() -> None:
+        assert shop.app.tracing is not None
+        with shop.app.tracing.provider.get_tracer("own").start_as_current_span("inner") as span:
+            seen["state"] = dict(span.get_span_context().trace_state)
+            seen["baggage"] = dict(baggage.get_all())
+
+    headers = {"traceparent": f"00-{CALLER}-{PARENT}-01", "tracestate": "vendor=a", "baggage": "user=7"}
+    await shop.get(("/below", headers))
+
+    inner, server = sorted(receiver.spans(), key=lambda span: span.name == "GET /below")
+    assert (inner.name, inner.parent_span_id) == ("inner", server.span_id)
+    assert inner.trace_id == server.trace_id
+    assert server.trace_state == inner.trace_state == "vendor=a"
+    assert seen == {"state": {"vendor": "a"}, "baggage": {"user": "7"}}
+
+
+async def test_errors_say_their_type(receiver: Receiver, traced: Shop) -> None:
+    await traced.get(("/broken", {}), ("/busy", {}))
+
+    types = [
+        item.value.string_value
+        for span in receiver.spans()
+        for item in span.attributes
+        if item.key == "error.type"
+    ]
+    assert types == ["RuntimeError", "503"]
+
+
+async def test_nothing_of_one_request_is_left_for_the_next(receiver: Receiver, traced: Shop) -> None:
+    await traced.get(("/orders/1", {}), ("/orders/2", {}))
+
+    assert [span.parent_span_id for span in receiver.spans()] == [b"", b""]
 
 
 async def test_a_callers_decision_is_followed(receiver: Receiver) -> None:

@@ -99,7 +99,7 @@ async def until(origin: Origin, calls: int) -> None:
 
 
 def count(registry: CollectorRegistry, name: str, **labels: str) -> float:
-    return registry.get_sample_value(name, {"namespace": "test", **labels}) or 0.0
+    return registry.get_sample_value(name, {"cache": "test", **labels}) or 0.0
 
 
 async def test_a_value_lives_for_its_time(make: Make, clock: Clock) -> None:

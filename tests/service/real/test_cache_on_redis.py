@@ -252,7 +252,7 @@ async def test_a_redis_that_is_not_there_is_no_error(clock: Clock, app: str) -> 
 
 async def _refreshes(registry: CollectorRegistry, outcome: str) -> None:
     async def counted() -> bool:
-        labels = {"namespace": "test", "outcome": outcome}
+        labels = {"cache": "test", "outcome": outcome}
         return bool(registry.get_sample_value("cache_refreshes_total", labels))
 
     await eventually(counted, what=f"a refresh that ended {outcome}")
