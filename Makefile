@@ -15,7 +15,7 @@ demo: .venv ## Bare machine → cluster → operator → a Ready ProductionServi
 test: .venv ## Everything that has to hold; says at the end what ran on what
 	@$(RUN) -m e2e.suite
 
-quick: .venv ## Lint, types, contracts and unit tests: no cluster, about a minute
+quick: .venv ## Lint, types, contracts and unit tests: no cluster, some three minutes
 	@$(RUN) -m e2e.suite --quick
 
 faults: .venv ## Every fault between the operator and a real API server; writes docs/faults.md
@@ -30,11 +30,11 @@ bench-operator: .venv ## The operator's speed and size on a real API server; wri
 bench-operator-growth: .venv ## Cost of a service, from 100 to 5,000 of them; writes docs/performance.md
 	@$(RUN) -m benchmarks.operator.growth --write
 
-bench-operator-soak: .venv ## Half an hour of churn: does memory stay? Writes docs/performance.md
+bench-operator-soak: .venv ## Fifty minutes of churn: does memory stay? Writes docs/performance.md
 	@$(RUN) -m benchmarks.operator.soak --write
 
 bench-service: .venv ## What production costs a request, overload, replacements, hostile clients, dependencies that fail; writes docs/performance.md
-	@for part in tax overload drain hostile faults cache; do $(RUN) -m benchmarks.service $$part --write; done
+	@for part in tax overload drain rollouts hostile faults cache; do $(RUN) -m benchmarks.service $$part --write; done
 
 lint: .venv ## ruff, mypy, import contracts
 	@$(RUN) -m e2e.suite --only lint

@@ -54,12 +54,13 @@ def latency_plot(times: Mapping[str, Sequence[float]], goals: Mapping[str, float
     _save(canvas, "operator-latency.svg")
 
 
-def soak_plot(minutes: Sequence[float], rss_mb: Sequence[float]) -> None:
-    """Memory over the time of a soak."""
+def soak_plot(minutes: Sequence[float], rss_mb: Sequence[float], settling: float) -> None:
+    """Memory over the time of a soak, with the end of its settling."""
     canvas = Canvas(figsize=(6.5, 3.0), layout="constrained")
     axes = canvas.subplots()
     axes.plot(minutes, rss_mb, color=LINE)
-    _label(axes, "Memory with churn", "minutes", "MB")
+    axes.axvline(settling, linestyle="--", color=GOAL, linewidth=1)
+    _label(axes, "Memory with churn (dashed: settled)", "minutes", "MB")
     _save(canvas, "operator-soak.svg")
 
 

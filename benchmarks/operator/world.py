@@ -54,9 +54,9 @@ class BenchOperator(OperatorProcess):
 def bench_cluster(name: str = "bench", *, controllers: bool = False) -> Iterator[Cluster]:
     """etcd and API server only: controllers and scheduler are stopped, so that no pod is made of 2,000 Deployments.
 
-    What is compared runs against the same API server in the same state.
+    What is compared runs against the same API server in the same state. Each run has a cluster of its own.
     """
-    cluster = open_cluster(name, "api")
+    cluster = open_cluster(f"{name}-{os.getpid()}", "api")
     cluster.create()
     try:
         crds.install(cluster, "prometheus-operator", "servicemonitors")

@@ -12,11 +12,12 @@ from benchmarks.figures import BUILD, Figure
 
 _COMMANDS = {
     "tax": "processor time per request: bare FastAPI, the full stack, a peer's and the tutorials' stack (2 min)",
-    "overload": "2 and 5 times of what it can: goodput, latency, refusals, recovery; the same without limiter (2 min)",
-    "drain": "processes replaced under 200 connections of eight kinds, and the same with stock uvicorn (5 min)",
-    "hostile": "slow, huge and forged requests: what a healthy client beside them notices (2 min)",
-    "faults": "PostgreSQL and Redis hang or flap: readiness, cached routes, routes that need nobody (6 min)",
-    "cache": "a hot key in four processes: calls of the origin, waiting, Redis hung, all restarted (1 min)",
+    "overload": "2 and 5 times of what it can: goodput, latency, refusals, recovery; others' stacks beside it (5 min)",
+    "drain": "processes replaced under 200 connections of eight kinds, behind proxies too, and stock uvicorn (5 min)",
+    "rollouts": "the same through a Service of a cluster: 54 pods replaced, and stock uvicorn's beside them (8 min)",
+    "hostile": "slow, huge and forged requests: what a healthy client beside them notices (5 min)",
+    "faults": "PostgreSQL and Redis hang or flap: readiness, cached and other routes; others' beside it (8 min)",
+    "cache": "a hot key in four processes: origin calls, waiting, Redis hung, all restarted; others' beside it (4 min)",
 }
 _USAGE = (
     "usage: python -m benchmarks.service COMMAND [--help]\n\n"

@@ -3,8 +3,10 @@
 Eight kinds of clients (see `tests/service/prodkit/test_replacement.py`), with 0, 2 and 10 ms between the check that a
 connection is usable and the write on it. Established connections stay with their process, new ones follow a list
 that loses a leaving process half a second after its SIGTERM: what kube-proxy does. The anchor is stock uvicorn.
+The same goes through nginx and haproxy, which are told half a second after the SIGTERM too. nginx is told by a reload,
+which ends connections of its clients: as many reloads with nobody leaving are the measure of that.
 
-    python -m benchmarks.service drain                     50 replacements, about 5 minutes
+    python -m benchmarks.service drain                     51 replacements, and 51 behind each proxy, about 10 minutes
     python -m benchmarks.service drain --replacements 6    quicker, says less
 
 Exit codes: 0 every goal reached, 1 a goal missed, 2 wrong usage.
@@ -19,31 +21,25 @@ import contextlib
 import itertools
 import signal
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from benchmarks.figures import Figure, report
 from benchmarks.service.processes import ROOT, free_port, machine
-from tests.service.clients import Address, keep_alive_client, request
+from benchmarks.service.proxies import Proxy, proxy
+from tests.service.clients import Address
+from tests.service.eight_kinds import CONNECTIONS, Answers, start_clients
 
 RTTS = (0.0, 0.002, 0.01)
 PROPAGATION = 0.5
-CONNECTIONS = 204
 _ANCHOR_SHARE = 5  # stock uvicorn is replaced so many times less often: its failures are many
+PROXIES = ("nginx", "haproxy")
+RELOADS = "nginx that only reloads"
+_ENDED_BY_RELOAD = ("closed without a response", "pipelined unanswered", "reset")
+"""What a client sees that sends on a connection just when nginx closes it; a lost answer of ours would be a 502, or
+half a response."""
 _EXIT_SECONDS = 12.0
-_LIMITED = "status 503 too many requests at once"
-CLOSE = "Connection: close\r\n"
-KINDS: dict[str, tuple[bytes, int, float, int]] = {
-    "get": (request("/fast"), 1, 0.15, 26),
-    "post": (request("/echo", method="POST", body=b"x" * 2000), 1, 0.15, 26),
-    "20 ms": (request("/sleep/0.02"), 1, 0.15, 26),
-    "slow": (request("/sleep/0.8"), 1, 0.0, 26),
-    "stream": (request("/stream/0.8"), 1, 0.0, 26),
-    "pipelined": (request("/fast") * 4, 4, 0.25, 24),
-    "one per connection": (request("/fast", headers=CLOSE), 1, 0.25, 24),
-    "mostly idle": (request("/fast"), 1, 0.9, 26),
-}
-"""Kind → (bytes, requests in them, pause between two, connections)."""
 ENV = {
     "SERVICE_HOST": "127.0.0.1",
     "SERVICE_ADMIN_PORT": "0",
@@ -55,30 +51,11 @@ ENV = {
 
 
 @dataclass
-class Tally:
+class Tally(Answers):
     """What came of all requests, and how the processes left."""
 
-    answers: collections.Counter[str] = field(default_factory=collections.Counter)
     exits: list[float] = field(default_factory=list)
     codes: collections.Counter[int] = field(default_factory=collections.Counter)
-
-    @property
-    def refused(self) -> int:
-        """Requests that the overload limit answered with 503: too much for this machine, but no loss."""
-        return sum(count for answer, count in self.answers.items() if answer.startswith(_LIMITED))
-
-    @property
-    def cut_short(self) -> int:
-        """Requests that got 503 because the drain had no more time for them."""
-        return (
-            sum(count for answer, count in self.answers.items() if answer.startswith("status 503"))
-            - self.refused
-        )
-
-    @property
-    def failures(self) -> int:
-        """Requests without a proper answer: reset, closed, half, refused by the kernel, or never answered."""
-        return self.answers.total() - self.answers["ok"] - self.refused - self.cut_short
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -92,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     replacements = parser.parse_args(argv).replacements
     if replacements < len(RTTS):
         parser.error(f"--replacements: {replacements} cannot be used: write {len(RTTS)} or more")
-    ours, stock = asyncio.run(_measure(replacements))
+    ours, stock, behind = asyncio.run(_measure(replacements))
     sys.stderr.write(f"prodkit {dict(ours.answers)}\nstock uvicorn {dict(stock.answers)}\n")
     figures = [
         Figure("drain_failures", ours.failures, "requests", 0, at_most=True),
@@ -105,6 +82,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         Figure("drain_stock_failures_per_replacement", stock.failures / len(stock.exits), "requests"),
         Figure("drain_stock_requests", stock.answers.total(), "requests"),
     ]
+    for kind, tally in behind.items():
+        sys.stderr.write(f"behind {kind} {dict(tally.answers)}\n")
+        if tally.exits:
+            figures += _figures_behind(kind, tally)
+        else:
+            figures.append(Figure("drain_nginx_ended_by_reloads_alone", tally.failures, "requests"))
     return report(
         "bench-service-drain",
         figures,
@@ -112,19 +95,36 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
 
 
-async def _measure(replacements: int) -> tuple[Tally, Tally]:
+def _figures_behind(kind: str, tally: Tally) -> list[Figure]:
+    """nginx's reload ends connections of its clients, also with a request behind the last answer: told apart."""
+    reload = sum(tally.answers[it] for it in _ENDED_BY_RELOAD) if kind == "nginx" else 0
+    figures = [
+        Figure(f"drain_{kind}_failures", tally.failures - reload, "requests", 0, at_most=True),
+        Figure(f"drain_{kind}_refused_by_limiter", tally.refused, "requests", 0, at_most=True),
+        Figure(f"drain_{kind}_cut_short", tally.cut_short, "requests", 0, at_most=True),
+        Figure(f"drain_{kind}_requests", tally.answers.total(), "requests"),
+        Figure(f"drain_{kind}_replacements", len(tally.exits), "replacements"),
+    ]
+    if kind == "nginx":
+        figures.append(Figure("drain_nginx_ended_by_its_reload", reload, "requests"))
+    return figures
+
+
+async def _measure(replacements: int) -> tuple[Tally, Tally, dict[str, Tally]]:
     ours, stock = Tally(), Tally()
     each = replacements // len(RTTS)
     for rtt in RTTS:
         await _replace(("-m", "tests.service.drain_app"), each, rtt, ours)
         await _replace(("-m", "benchmarks.service.stock"), max(1, each // _ANCHOR_SHARE), rtt, stock)
-    return ours, stock
+    behind = {kind: Tally() for kind in (*PROXIES, RELOADS)}
+    for (kind, tally), rtt in itertools.product(behind.items(), RTTS):
+        await _replace_behind(kind, each, rtt, tally)
+    return ours, stock, behind
 
 
 async def _replace(command: tuple[str, ...], replacements: int, rtt: float, tally: Tally) -> None:
     endpoints: list[Address] = []
     turn = itertools.count()
-    results: list[str] = []
     stop = asyncio.Event()
 
     def pick() -> Address:
@@ -133,31 +133,63 @@ async def _replace(command: tuple[str, ...], replacements: int, rtt: float, tall
     async with contextlib.AsyncExitStack() as stack, asyncio.TaskGroup() as group:
         process, address = await stack.enter_async_context(_process(command))
         endpoints.append(address)
-        for batch, depth, pause, count in KINDS.values():
-            for _ in range(count):
-                client = keep_alive_client(
-                    pick, batch, depth=depth, pause=pause, rtt=rtt, results=results, stop=stop
-                )
-                group.create_task(client)
+        results = start_clients(group.create_task, pick, rtt, stop)
         for number in range(replacements):
             following, address = await stack.enter_async_context(_process(command))
             endpoints.append(address)
-            await _leave(process, endpoints, tally)
+            await _leave(process, lambda: endpoints.pop(0), tally)
             process = following
             sys.stderr.write(
                 f"\r{command[1]} rtt {rtt * 1000:g} ms: {number + 1} of {replacements} replaced  "
             )
         stop.set()
     sys.stderr.write("\n")
-    tally.answers.update(results)
+    tally.answers.update(itertools.chain.from_iterable(results.values()))
 
 
-async def _leave(process: asyncio.subprocess.Process, endpoints: list[Address], tally: Tally) -> None:
+async def _replace_behind(kind: str, replacements: int, rtt: float, tally: Tally) -> None:
+    """Two addresses in turn: the next process serves on one before that on the other leaves.
+
+    With `RELOADS` nginx is told the same as often, of an address that nobody uses, and nobody leaves.
+    """
+    command = ("-m", "tests.service.drain_app")
+    ports = (free_port(), free_port())
+    stop = asyncio.Event()
+    async with contextlib.AsyncExitStack() as stack, asyncio.TaskGroup() as group:
+        process, _ = await stack.enter_async_context(_process(command, ports[0]))
+        front = stack.enter_context(proxy("nginx" if kind == RELOADS else kind, ports))
+        front.leave(ports[1])
+        results = start_clients(group.create_task, lambda: ("127.0.0.1", front.port), rtt, stop)
+        for number in range(replacements):
+            if kind == RELOADS:
+                await _reload_twice(front, ports[1])
+                continue
+            leaving, next_port = ports[number % 2], ports[(number + 1) % 2]
+            following, _ = await stack.enter_async_context(_process(command, next_port))
+            front.join(next_port)
+            await _leave(process, partial(front.leave, leaving), tally)
+            process = following
+            progress = f"{number + 1} of {replacements} replaced"
+            sys.stderr.write(f"\rbehind {kind} rtt {rtt * 1000:g} ms: {progress}  ")
+        stop.set()
+    sys.stderr.write("\n")
+    tally.answers.update(itertools.chain.from_iterable(results.values()))
+
+
+async def _reload_twice(front: Proxy, unused: int) -> None:
+    """In the rhythm of a replacement."""
+    await asyncio.sleep(2 * PROPAGATION)
+    front.leave(unused)
+    await asyncio.sleep(2 * PROPAGATION)
+    front.leave(unused)
+
+
+async def _leave(process: asyncio.subprocess.Process, forget: Callable[[], object], tally: Tally) -> None:
     loop = asyncio.get_running_loop()
     begun = loop.time()
     process.send_signal(signal.SIGTERM)
     await asyncio.sleep(PROPAGATION)
-    endpoints.pop(0)
+    forget()
     try:
         async with asyncio.timeout(_EXIT_SECONDS - PROPAGATION):
             code = await process.wait()
@@ -169,8 +201,10 @@ async def _leave(process: asyncio.subprocess.Process, endpoints: list[Address], 
 
 
 @contextlib.asynccontextmanager
-async def _process(command: tuple[str, ...]) -> AsyncIterator[tuple[asyncio.subprocess.Process, Address]]:
-    port = free_port()
+async def _process(
+    command: tuple[str, ...], port: int = 0
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, Address]]:
+    port = port or free_port()
     env = ENV | {
         "SERVICE_PORT": str(port),
         "PYTHONPATH": f"{ROOT / 'service'}:{ROOT}",

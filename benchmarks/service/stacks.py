@@ -2,8 +2,9 @@
 
     python -m benchmarks.service.stacks STACK PORT
 
-serves `/items/{item_id}` on that port of loopback until SIGTERM (`limited` and `unlimited`: `/work`, for the
-overload). Access logs go to standard output, as in a container; traces go to a `receiver` that forgets them.
+serves `/items/{item_id}`, `/work` (for the overload) and `/upload` on that port of loopback until SIGTERM (`limited`
+and `unlimited`: `/work` only). Access logs go to standard output, as in a container; traces go to a `receiver` that
+forgets them.
 """
 
 from __future__ import annotations
@@ -52,11 +53,20 @@ async def read_body(request: Request) -> int:
     return len(await request.body())
 
 
+async def work() -> str:
+    """Takes 4 ms of the processor and waits 20 ms: some 240 requests a second."""
+    end = time.thread_time() + 0.004
+    while time.thread_time() < end:
+        pass
+    await asyncio.sleep(0.02)
+    return "done"
+
+
 def bare(port: int) -> None:
     """FastAPI on uvicorn with uvloop and httptools, and nothing else: no access log, no ids, no metrics."""
     app = FastAPI()
-    app.get("/items/{item_id}")(read_item)
-    _serve(app, port)
+    _add_endpoints(app)
+    on_uvicorn(app, port)
 
 
 def full(port: int, *, trace_ratio: float = 0.0) -> None:
@@ -70,15 +80,14 @@ def full(port: int, *, trace_ratio: float = 0.0) -> None:
         trace_ratio=trace_ratio,
     )
     app = create_app(settings)
-    app.get("/items/{item_id}")(read_item)
-    app.post("/upload")(read_body)
+    _add_endpoints(app)
     run(app)
 
 
 def tutorial(port: int) -> None:
     """What tutorials add: four `BaseHTTPMiddleware`, an instrumentator, JSON through the standard library."""
     app = FastAPI()
-    app.get("/items/{item_id}")(read_item)
+    _add_endpoints(app)
     for dispatch in (_add_headers, _add_duration, _log_request, _give_id):  # the last one is the outermost
         app.add_middleware(BaseHTTPMiddleware, dispatch=dispatch)
     Instrumentator().instrument(app).expose(app)
@@ -86,24 +95,16 @@ def tutorial(port: int) -> None:
     handler.setFormatter(_JsonFormatter())
     _log.addHandler(handler)
     _log.setLevel(logging.INFO)
-    _serve(app, port)
+    on_uvicorn(app, port)
 
 
 def loaded(port: int, *, limit: bool) -> None:
-    """prodkit with a handler that takes 4 ms of the processor and waits 20 ms: some 240 requests a second."""
+    """prodkit with and without its limiter."""
     settings = Settings.load(
         name="bench", host="127.0.0.1", port=port, admin_port=0, overload_limit=limit, access_log=False
     )
     app = create_app(settings)
-
-    @app.get("/work")
-    async def work() -> str:
-        end = time.thread_time() + 0.004
-        while time.thread_time() < end:
-            pass
-        await asyncio.sleep(0.02)
-        return "done"
-
+    app.get("/work")(work)
     run(app)
 
 
@@ -111,13 +112,13 @@ def receiver(port: int) -> None:
     """Takes OTLP over HTTP and forgets it."""
     app = FastAPI()
     app.post("/v1/traces")(lambda: Response(media_type="application/x-protobuf"))
-    _serve(app, port)
+    on_uvicorn(app, port)
 
 
 def peer(port: int) -> None:
     """What a careful team picks: pure ASGI for the ids, structlog through logging, the instrumentator."""
     app = FastAPI()
-    app.get("/items/{item_id}")(read_item)
+    _add_endpoints(app)
     app.add_middleware(_PeerIds)
     Instrumentator().instrument(app).expose(app)
     shared: list[structlog.typing.Processor] = [
@@ -138,7 +139,7 @@ def peer(port: int) -> None:
     )
     logging.getLogger().addHandler(handler)
     logging.getLogger().setLevel(logging.INFO)
-    _serve(app, port)
+    on_uvicorn(app, port)
 
 
 class _PeerIds:
@@ -229,7 +230,14 @@ class _JsonFormatter(logging.Formatter):
         return json.dumps(line | {name: getattr(record, name, None) for name in self._FIELDS})
 
 
-def _serve(app: FastAPI, port: int) -> None:
+def _add_endpoints(app: FastAPI) -> None:
+    app.get("/items/{item_id}")(read_item)
+    app.get("/work")(work)
+    app.post("/upload")(read_body)
+
+
+def on_uvicorn(app: FastAPI, port: int) -> None:
+    """Serve on stock uvicorn, at its fastest."""
     uvicorn.run(
         app,
         host="127.0.0.1",
