@@ -122,7 +122,7 @@ async def _stop(pid: int) -> None:
 async def _capacity(port: int) -> float:
     loop = asyncio.get_running_loop()
     rates = []
-    for _ in range(3):
+    for _ in range(5):
         begun = loop.time()
         statuses = await closed_loop(port, "/work", connections=_CAPACITY_CONNECTIONS, requests=400)
         rates.append(statuses[OK] / (loop.time() - begun))  # a refusal is no capacity

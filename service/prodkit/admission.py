@@ -7,10 +7,9 @@ The limiter decides (`prodkit.limiter`); here are its clock, its answer and its 
 from __future__ import annotations
 
 import asyncio
-import random
+import itertools
 import time
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -26,7 +25,7 @@ SHED_ROUTE = "shed"
 """Label `route` of a request that was refused before any route was looked for."""
 STATUS = 503
 _LAG_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
-_RETRY_SECONDS = (1, 2, 3)  # at random, so that those refused together do not come back together
+_RETRY_SECONDS = (1, 2, 3)  # in turn, so that those refused together do not come back together
 _PATH_CHARS = 1024
 _STALL_SECONDS = 0.1  # whoever made it, callers have waited so long without a sign of life
 _AFTER_STALL_SECONDS = 1.0  # until what piled up meanwhile has had its turn
@@ -55,14 +54,15 @@ class Admission:
         self._behind_until = 0.0
         self._used = 0.0
         self._starved = 0.0
+        self._worked = 0.0
+        self._retry_seconds = itertools.cycle(_RETRY_SECONDS)
         self._run_delay = RunDelay()
         self._register(metrics)
 
     def start(self) -> None:
         """Begin to watch the event loop that runs now."""
-        self._used = time.process_time()
         self._run_delay.open()
-        self._starved = self._run_delay.seconds()
+        self._processor_time()
         self._due = asyncio.get_running_loop().time() + SAMPLE_SECONDS
         self._timer = asyncio.get_running_loop().call_at(self._due, self._sample)
 
@@ -74,15 +74,19 @@ class Admission:
 
     def admits(self, path: str) -> bool:
         """True: serve the request, and call `limiter.release` at its end."""
-        if not self._priorities:
-            return self.limiter.admit(Priority.NORMAL)
         return self.limiter.admit(self._priority(path))
+
+    def refuses(self, path: str) -> bool:
+        """True when `admits` would say no now."""
+        return self.limiter.refuses(self._priority(path))
 
     def count_abandoned(self) -> None:
         """A request was dropped unserved: its caller had left before its first turn."""
         self._abandoned.inc()
 
-    def refusal(self, scope: Mapping[str, Any], headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    def refusal(
+        self, method: str, path: str, headers: Iterable[tuple[bytes, bytes]], client: tuple[str, int] | None
+    ) -> bytes:
         """Header lines after the status line, and the body, of the answer to a refused request; counts it.
 
         A line `connection: close` may be put in front of it.
@@ -94,12 +98,12 @@ class Admission:
             elif name == b"traceparent":
                 traceparent = value if traceparent is None else b""
         context = correlation.make_context(request_id, traceparent)
-        self._record(scope, context)
+        self._record(method, path, client, context)
         body = problem_body(STATUS, "too many requests at once: try again", request_id=context.request_id)
         return b"content-type: %b\r\ncontent-length: %d\r\nretry-after: %d\r\n%b%b\r\n\r\n%b" % (
             MEDIA_TYPE.encode(),
             len(body),
-            random.choice(_RETRY_SECONDS),  # noqa: S311  jitter, not a secret
+            next(self._retry_seconds),
             OWN_BLOCK,
             context.request_id.encode(),
             body,
@@ -111,22 +115,23 @@ class Admission:
                 return priority
         return Priority.NORMAL
 
-    def _record(self, scope: Mapping[str, Any], context: correlation.RequestContext) -> None:
-        self._metrics.observe(scope["method"], SHED_ROUTE, STATUS, 0.0)
-        priority = self._priority(scope["path"])
+    def _record(
+        self, method: str, path: str, client: tuple[str, int] | None, context: correlation.RequestContext
+    ) -> None:
+        self._metrics.observe(method, SHED_ROUTE, STATUS, 0.0)
+        priority = self._priority(path)
         self._shed[priority].inc()
         if self._access_log is None:
             return
-        client = scope.get("client")
         self._access_log.write(
             STATUS,
             {
                 "request_id": context.request_id,
                 "trace_id": context.trace_id,
                 "span_id": context.span_id,
-                "method": scope["method"],
+                "method": method,
                 "route": SHED_ROUTE,
-                "path": scope["path"][:_PATH_CHARS],
+                "path": path[:_PATH_CHARS],
                 "status": STATUS,
                 "priority": priority,
                 "client": client[0] if client else "",
@@ -138,15 +143,24 @@ class Admission:
         now = loop.time()
         lag = now - self._due
         self._lag.observe(lag)
-        used, self._used = self._used, time.process_time()
-        starved, self._starved = self._starved, self._run_delay.seconds()
-        if self.limiter.sample_lag(lag, used=self._used - used, starved=max(0.0, self._starved - starved)):
+        if self.limiter.sample_lag(lag, **self._processor_time()):
             self.limiter.end_window()
         if lag > _STALL_SECONDS:
             self._behind_until = now + _AFTER_STALL_SECONDS
         self.behind = self.limiter.late or now < self._behind_until
         self._due = now + SAMPLE_SECONDS
         self._timer = loop.call_at(self._due, self._sample)
+
+    def _processor_time(self) -> dict[str, float]:
+        """What has gone by since the last time, as `Limiter.sample_lag` wants it."""
+        used, self._used = self._used, time.process_time()
+        worked, self._worked = self._worked, time.thread_time()
+        starved, self._starved = self._starved, self._run_delay.seconds()
+        return {
+            "used": self._used - used,
+            "worked": self._worked - worked,
+            "starved": max(0.0, self._starved - starved),
+        }
 
     def _register(self, metrics: Metrics) -> None:
         registry, limiter = metrics.registry, self.limiter

@@ -1,6 +1,7 @@
 """How many requests may be in flight: the smaller answer of two controllers. Pure: time and samples are arguments.
 
-* `LagController` sees that the processor is saturated: one event loop serves late when it has too much to do.
+* `LagController` sees that the processor is saturated: one event loop serves late when it has too much to do. Once it
+  limits, it looks for the fewest requests at once that keep the loop at work: more would only wait for each other.
 * `GradientController` sees that something behind us became slow while our loop is idle.
 
 Neither limits anything before it has seen trouble: a burst of cheap requests is no overload. Lateness that others on
@@ -51,6 +52,10 @@ class LagTuning:
     mild_decrease: float = 0.9
     strong_decrease: tuple[float, float] = (0.25, 0.7)
     """At more than twice the target: target by lag, within these bounds."""
+    saturated: float = 0.97
+    """So much of a window spent working, and more requests at once would only wait for each other."""
+    sinking: float = 0.95
+    """What a saturated loop keeps of its limit a window, until its lag is well within the target."""
     serious_seconds: float = 0.1
     """One turn of the loop that took so long ends the window at once."""
     patience_windows: int = 3
@@ -89,11 +94,19 @@ class LagController:
         self._calm = self.tuning.calm_windows
 
     def observe(
-        self, mean_lag: float, peak: int, *, full: bool, starved: float = 0.0, fewest: int = 0
+        self,
+        mean_lag: float,
+        peak: int,
+        *,
+        full: bool,
+        starved: float = 0.0,
+        fewest: int = 0,
+        busy: float = 0.0,
     ) -> None:
         """End a window: its mean lag, most and fewest requests in flight, and whether the limit was reached.
 
-        `starved` is the part of the window (0 to 1) in which others had the processor that we wanted.
+        `starved` is the part of the window (0 to 1) in which others had the processor that we wanted, `busy` the part
+        of the rest in which the loop worked.
         """
         tuning = self.tuning
         # What piled up, at once or while others ran: as long as it gets less by itself, nobody has to go.
@@ -114,9 +127,13 @@ class LagController:
             self._quiet = 0
             self.waiting *= tuning.waiting_decay
             self._decrease(max(self.lag, mean_lag), target, peak)
-        elif full:
+        elif full and (busy < tuning.saturated or self._well()):
             self._quiet = 0
             self.limit = min(MAXIMUM, self.limit + max(1.0, self.limit / (8 if self._well() else 16)))
+        elif full:
+            self._quiet = 0
+            if self.limit < MAXIMUM:  # there was trouble before
+                self.limit = self._at_least(self.limit * tuning.sinking)
         else:
             self._quiet += 1
             if self.limit >= MAXIMUM and self._well():
@@ -130,7 +147,10 @@ class LagController:
         if worst > 2 * target:
             least, most = tuning.strong_decrease
             factor = max(least, min(most, target / worst))
-        self.limit = min(MAXIMUM, max(tuning.minimum, self.waiting, min(self.limit, peak) * factor))
+        self.limit = self._at_least(min(self.limit, peak) * factor)
+
+    def _at_least(self, limit: float) -> float:
+        return min(MAXIMUM, max(self.tuning.minimum, self.waiting, limit))
 
     def _well(self) -> bool:
         return self.lag < self.tuning.target_seconds / 2
@@ -232,15 +252,21 @@ class Limiter:
         self._serious = 0.0
         self._elapsed = 0.0
         self._starved = 0.0
+        self._worked = 0.0
 
     def admit(self, priority: Priority) -> bool:
         """True: serve it, and call `release` at its end. False: refuse it now."""
-        count = self.in_flight
-        if count >= self.limit * SHARES[priority]:
-            self._full = True
+        if self.refuses(priority):
             return False
-        self.in_flight = count = count + 1
+        self.in_flight = count = self.in_flight + 1
         self._peak = max(self._peak, count)
+        return True
+
+    def refuses(self, priority: Priority) -> bool:
+        """True when `admit` would say no now: known before anything is made for the request."""
+        if self.in_flight < self.limit * SHARES[priority]:
+            return False
+        self._full = True
         return True
 
     def release(self) -> None:
@@ -256,16 +282,19 @@ class Limiter:
         """
         return waited > self.lag.tuning.longest_burst_seconds
 
-    def sample_lag(self, seconds: float, *, used: float = math.inf, starved: float = 0.0) -> bool:
+    def sample_lag(
+        self, seconds: float, *, used: float = math.inf, starved: float = 0.0, worked: float = 0.0
+    ) -> bool:
         """How much later than asked for the event loop called us. True: call `end_window` now.
 
-        `used` and `starved` are the seconds since the last sample in which this process ran, and in which the loop
-        could have run but others had the processor.
+        `used`, `worked` and `starved` are the seconds since the last sample in which this process ran, in which the
+        loop's own thread did, and in which that could have run but others had the processor.
         """
         own = own_lag(seconds, used=used, starved=starved)
         self._lags.append(own)
         self._elapsed += SAMPLE_SECONDS + max(0.0, seconds)
         self._starved += starved
+        self._worked += worked
         if own > self.lag.tuning.serious_seconds:
             self._serious = own
         return self._serious > 0 or self._elapsed > WINDOW_SECONDS - SAMPLE_SECONDS / 2
@@ -278,14 +307,15 @@ class Limiter:
         # The calm before one long turn of the loop says nothing about it.
         worst = max(mean, self._serious)
         self.late = worst > self.lag.tuning.target_seconds
-        self.lag.observe(worst, self._peak, full=full, starved=starved, fewest=self._fewest)
+        busy = self._worked / max(self._elapsed - self._starved, SAMPLE_SECONDS)
+        self.lag.observe(worst, self._peak, full=full, starved=starved, fewest=self._fewest, busy=busy)
         lagging = self.lag.lag > self.lag.tuning.target_seconds
         self.gradient.observe(self._peak, full=full, lagging=lagging or starved > self.lag.tuning.mostly)
         self.limit = min(self.lag.limit, self.gradient.limit)
         self._lags.clear()
         self._peak = self._fewest = self.in_flight
         self._full = False
-        self._serious = self._elapsed = self._starved = 0.0
+        self._serious = self._elapsed = self._starved = self._worked = 0.0
 
 
 class Slot:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import unquote
 
@@ -114,6 +115,11 @@ class DrainProtocol(HttpToolsProtocol):
         parser = self.parser
         version = parser.get_http_version()
         path, raw_path, query = _split(self.url)
+        method = parser.get_method().decode("ascii")
+        keep_alive = version != "1.0" and parser.should_keep_alive()
+        if self._is_refused(path):
+            self._refuse(method, path, keep_alive)
+            return
         self.scope = {
             "type": "http",
             "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
@@ -121,7 +127,7 @@ class DrainProtocol(HttpToolsProtocol):
             "server": self.server,
             "client": self.client,
             "scheme": self.scheme,  # type: ignore[typeddict-item]  # set in connection_made
-            "method": parser.get_method().decode("ascii"),
+            "method": method,
             "root_path": self.root_path,
             "path": self.root_path + path,
             "raw_path": self.root_path.encode("ascii") + raw_path,
@@ -143,7 +149,7 @@ class DrainProtocol(HttpToolsProtocol):
             default_headers=self.server_state.default_headers,
             message_event=asyncio.Event(),
             expect_100_continue=self.expect_100_continue,
-            keep_alive=version != "1.0" and parser.should_keep_alive(),
+            keep_alive=keep_alive,
             on_response=self.on_response_complete,
         )
         cycle.state = self.state
@@ -250,7 +256,7 @@ class DrainProtocol(HttpToolsProtocol):
             cycle.overtaken = self._overtaken
             super()._start_asgi_task(cycle, app)
         else:
-            self._shed(cycle, admission)
+            self._shed(cycle)
 
     def _overtaken(self, cycle: Cycle, admission: Admission) -> bool:
         """At the first turn of a request: True when it came too late for its caller, or will."""
@@ -260,18 +266,33 @@ class DrainProtocol(HttpToolsProtocol):
             self.transport.close()
             return True
         if admission.limiter.overdue(time.monotonic() - cycle.admitted):
-            self._shed(cycle, admission)
+            self._shed(cycle)
             return True
         return False
 
-    def _shed(self, cycle: Cycle, admission: Admission) -> None:
+    def _is_refused(self, path: str) -> bool:
+        """True when it is known that no task will come of this request, and nothing waits for its answer's turn.
+
+        In an overload that is most of them: what is not made for them is there for the others. Of their body nothing is
+        kept either, as after any answer: the last cycle is complete.
+        """
+        admission, previous = self.state.admission, self.cycle
+        if admission is None or previous is None or not previous.response_complete:
+            return False
+        return not self.expect_100_continue and not self.parser.should_upgrade() and admission.refuses(path)
+
+    def _refuse(self, method: str, path: str, keep_alive: bool) -> None:
+        self._write_refusal(method, path, self.headers, keep_alive)
+        if not keep_alive:
+            self.transport.close()
+        self.on_response_complete()
+
+    def _shed(self, cycle: Cycle) -> None:
         """Answer 503 without a task. What the client still sends of the body is read and thrown away."""
         if cycle.waiting_for_100_continue:
             cycle.keep_alive = False  # nobody knows whether the body comes after an answer that was final
-        rest = admission.refusal(cycle.scope, cycle.scope["headers"])
-        head = b"".join(name + b": " + value + b"\r\n" for name, value in self.server_state.default_headers)
-        close = b"" if cycle.keep_alive else b"connection: close\r\n"
-        self.transport.write(STATUS_LINE[503] + head + close + rest)
+        scope = cycle.scope
+        self._write_refusal(scope["method"], scope["path"], scope["headers"], cycle.keep_alive)
         cycle.response_started = True
         if (
             self.pipeline and cycle.keep_alive
@@ -280,6 +301,15 @@ class DrainProtocol(HttpToolsProtocol):
             self.loop.call_soon(self.on_response_complete)
         else:
             cycle.complete()
+
+    def _write_refusal(
+        self, method: str, path: str, headers: Iterable[tuple[bytes, bytes]], keep_alive: bool
+    ) -> None:
+        assert self.state.admission is not None  # noqa: S101  nobody else refuses
+        rest = self.state.admission.refusal(method, path, headers, self.client)
+        head = b"".join(name + b": " + value + b"\r\n" for name, value in self.server_state.default_headers)
+        close = b"" if keep_alive else b"connection: close\r\n"
+        self.transport.write(STATUS_LINE[503] + head + close + rest)
 
     def _has_more(self) -> bool:
         """True when another request has come behind this one: parsed, half parsed, or still in the kernel."""

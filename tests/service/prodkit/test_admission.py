@@ -86,6 +86,43 @@ async def test_expecting_clients_get_the_refusal_instead_of_a_go_ahead(tmp_path:
         assert (reply.status, reply.closes) == (503, True)
 
 
+async def test_a_connection_that_was_served_is_refused_like_a_new_one(tmp_path: Path) -> None:
+    """It takes a shorter way to the same answer."""
+    async with (
+        run_service("-c", APP, log=tmp_path / "log", env=ENV) as service,
+        connect(("127.0.0.1", service.port)) as connection,
+    ):
+        for identity in ("new", "used"):
+            head = f"X-Request-ID: {identity}\r\n"
+            connection.send(request("/echo", method="POST", body=b"x" * 200_000, headers=head))
+            reply = await connection.receive()
+            assert (reply.status, reply.closes) == (503, False)
+            assert reply.headers["x-request-id"] == identity
+            connection.send(request("/vital"))  # nothing of the body is taken for a request
+            assert (await connection.receive()).body == b'"served"'
+        new, used = [line for line in service.events("request") if line["request_id"] in {"new", "used"}]
+        alike = ("status", "level", "route", "path", "method", "priority", "client")
+        assert [new[name] for name in alike] == [used[name] for name in alike]
+
+        connection.send(
+            b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n"
+        )
+        reply = await connection.receive()
+        assert (reply.status, reply.closes) == (503, True)
+
+
+async def test_a_refusal_closes_where_the_client_asks_for_it(tmp_path: Path) -> None:
+    async with (
+        run_service("-c", APP, log=tmp_path / "log", env=ENV) as service,
+        connect(("127.0.0.1", service.port)) as connection,
+    ):
+        connection.send(request("/vital"))
+        assert (await connection.receive()).status == 200
+        connection.send(request("/echo", headers="Connection: close\r\n"))
+        reply = await connection.receive()
+        assert (reply.status, reply.closes) == (503, True)
+
+
 # Room for 8, and an origin that answers when it is told to.
 COLD_APP = """
 import asyncio

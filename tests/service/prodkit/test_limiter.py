@@ -112,7 +112,7 @@ def serve(
         if now >= due:
             if now > seconds - 1:
                 result.slowest = max(result.slowest, now - due)
-            if limiter.sample_lag(now - due, used=used, starved=waited):
+            if limiter.sample_lag(now - due, used=used, starved=waited, worked=used):
                 limiter.end_window()
             used = waited = 0.0
             due = now + 0.01
@@ -210,6 +210,31 @@ def test_waiting_for_the_first_turn_is_watched_after_a_late_window_only() -> Non
     limiter.sample_lag(0.0, used=0.0)
     limiter.end_window()
     assert not limiter.late
+
+
+@pytest.mark.parametrize(
+    ("busy", "lag", "grows"),
+    [(0.9, 0.007, True), (1.0, 0.003, True), (1.0, 0.007, False)],
+    ids=["it idles", "hardly late", "it only gets later"],
+)
+def test_a_limit_grows_while_more_requests_at_once_keep_the_loop_at_work(
+    busy: float, lag: float, grows: bool
+) -> None:
+    controller = LagController()
+    controller.limit = 20.0
+    for _ in range(10):
+        controller.observe(lag, 20, full=True, busy=busy)
+    assert (controller.limit > 20) == grows
+    for _ in range(200):
+        controller.observe(lag, 20, full=True, busy=busy)
+    assert controller.limit == (MAXIMUM if grows else controller.tuning.minimum)
+
+
+def test_a_loop_at_work_without_trouble_is_not_limited() -> None:
+    controller = LagController()
+    for _ in range(100):
+        controller.observe(0.007, 390, full=True, busy=1.0)
+    assert controller.limit == MAXIMUM
 
 
 def test_only_its_own_work_makes_a_loop_late() -> None:
