@@ -24,6 +24,9 @@ from prodkit.telemetry import OWN_BLOCK
 SHED_ROUTE = "shed"
 """Label `route` of a request that was refused before any route was looked for."""
 STATUS = 503
+_MEDIA_TYPE = MEDIA_TYPE.encode()
+_BODY = problem_body(STATUS, "too many requests at once: try again", request_id="ID").split(b"ID")
+"""What stands before and after the request id."""
 _LAG_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 _RETRY_SECONDS = (1, 2, 3)  # in turn, so that those refused together do not come back together
 _PATH_CHARS = 1024
@@ -99,14 +102,17 @@ class Admission:
                 traceparent = value if traceparent is None else b""
         context = correlation.make_context(request_id, traceparent)
         self._record(method, path, client, context)
-        body = problem_body(STATUS, "too many requests at once: try again", request_id=context.request_id)
-        return b"content-type: %b\r\ncontent-length: %d\r\nretry-after: %d\r\n%b%b\r\n\r\n%b" % (
-            MEDIA_TYPE.encode(),
-            len(body),
+        identity = context.request_id.encode()
+        before, after = _BODY
+        return b"content-type: %b\r\ncontent-length: %d\r\nretry-after: %d\r\n%b%b\r\n\r\n%b%b%b" % (
+            _MEDIA_TYPE,
+            len(before) + len(identity) + len(after),
             next(self._retry_seconds),
             OWN_BLOCK,
-            context.request_id.encode(),
-            body,
+            identity,
+            before,
+            identity,  # nothing in it has to be escaped: `contract.REQUEST_ID_PATTERN`
+            after,
         )
 
     def _priority(self, path: str) -> Priority:
