@@ -82,8 +82,8 @@ class EdgeState:
     """When the certificate expires, RFC 3339."""
     joined: tuple[str, ...] = ()
     """The Gateways that a route names, as namespace/name."""
-    taken_up_by: tuple[str, ...] = ()
-    """Those of them that lead to the newest spec."""
+    taken_up_by: tuple[tuple[str, str], ...] = ()
+    """Those of them that say that they lead to the newest spec, and since when (empty where they do not say)."""
 
     def find(self, type_: str) -> Said | None:
         """The condition of this type; that of the first part that is not content, if there are several."""
@@ -243,7 +243,9 @@ def edge_state(body: Mapping[str, Any]) -> EdgeState:
         ),
         not_after=status.get("notAfter", ""),
         joined=gateways_of(body),
-        taken_up_by=tuple(_gateway(body, p) for p in parents if _has_taken_up(p, generation)),
+        taken_up_by=tuple(
+            (_gateway(body, p), _last_change(p)) for p in parents if _has_taken_up(p, generation)
+        ),
     )
 
 
@@ -264,6 +266,10 @@ def _has_taken_up(parent: Mapping[str, Any], generation: int) -> bool:
         c for c in parent.get("conditions") or [] if c.get("observedGeneration", generation) >= generation
     ]
     return {c["type"] for c in newest if c["status"] == "True"} >= set(TAKEN_UP["HTTPRoute"])
+
+
+def _last_change(parent: Mapping[str, Any]) -> str:
+    return max((c.get("lastTransitionTime", "") for c in parent["conditions"]), default="")
 
 
 _STATES: Mapping[str, Callable[[Mapping[str, Any]], State]] = MappingProxyType(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -146,8 +147,13 @@ def make_plan(
     return Plan(tuple(_pause(change, paused) for change in plan) if paused else plan)
 
 
-def is_moving(desired: Sequence[Manifest], observed: Observed) -> bool:
-    """True while an Ingress is there that is no longer wanted, and a wanted route has not been taken up."""
+EDGE_SECONDS = 10.0
+"""An edge says that it has taken up a route before all of it leads there: Traefik gathers changes for two seconds first
+(`providersThrottleDuration`), and a busy one took longer. What led to the service until then stays so much longer."""
+
+
+def is_moving(desired: Sequence[Manifest], observed: Observed, now: datetime) -> bool:
+    """True while an Ingress is there that is no longer wanted, and a wanted route has not been taken up for long."""
     routes = [manifest for manifest in desired if manifest["kind"] in TAKEN_UP]
     wanted = {ref_of(manifest) for manifest in desired}
     left = [
@@ -155,12 +161,12 @@ def is_moving(desired: Sequence[Manifest], observed: Observed) -> bool:
         for ref, live in observed.objects.items()
         if ref.kind == "Ingress" and ref not in wanted and _controls(observed, live) and not live.deleting
     ]
-    return bool(left and routes) and not all(_is_taken_up(manifest, observed) for manifest in routes)
+    return bool(left and routes) and not all(_is_taken_up(manifest, observed, now) for manifest in routes)
 
 
-def left_behind(desired: Sequence[Manifest], observed: Observed) -> frozenset[str]:
+def left_behind(desired: Sequence[Manifest], observed: Observed, now: datetime) -> frozenset[str]:
     """Gateways, as namespace/name, that a route still names and is to leave, while one that it is to join has not
-    taken it up.
+    taken it up for long.
     """
     found: set[str] = set()
     for manifest in desired:
@@ -168,18 +174,24 @@ def left_behind(desired: Sequence[Manifest], observed: Observed) -> frozenset[st
         if manifest["kind"] != "HTTPRoute" or live is None or not isinstance(live.state, EdgeState):
             continue
         wanted = set(gateways_of(manifest))
-        if _controls(observed, live) and not wanted <= set(live.state.taken_up_by):
+        leading = {gateway for gateway, since in live.state.taken_up_by if _has_settled(since, now)}
+        if _controls(observed, live) and not wanted <= leading:
             found |= set(live.state.joined) - wanted
     return frozenset(found)
 
 
-def _is_taken_up(manifest: Manifest, observed: Observed) -> bool:
+def _is_taken_up(manifest: Manifest, observed: Observed, now: datetime) -> bool:
     ref = ref_of(manifest)
     live = observed.objects.get(ref)
     if live is None or live.digest != applied_digest(manifest) or not isinstance(live.state, EdgeState):
         return False
     said = [live.state.find(type_) for type_ in TAKEN_UP[ref.kind]]
-    return all(each is not None and each.status == "True" for each in said)
+    return all(each is not None and each.status == "True" and _has_settled(each.since, now) for each in said)
+
+
+def _has_settled(since: str, now: datetime) -> bool:
+    """True where nobody says since when, too: nothing would ever end the wait."""
+    return not since or (now - datetime.fromisoformat(since)).total_seconds() >= EDGE_SECONDS
 
 
 def _hold(change: Change, held: Mapping[str, OperatorError]) -> Change:

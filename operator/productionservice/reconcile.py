@@ -74,6 +74,10 @@ class Wish:
         return "paused" if self.pause is not None and self.pause.active else ""
 
 
+_MOVING_SECONDS = 3.0
+"""How soon to look again at a service on its way from one edge to another. In memory: no call comes of it."""
+
+
 class Reconciler:
     """One pass over one service. Level-triggered: it never asks what happened, only what is."""
 
@@ -149,8 +153,8 @@ class Reconciler:
         if not has_several_ways(service, context):
             return context, desired
         observed = self._caches.observe(service, desired)
-        left = left_behind(desired, observed)
-        moving = may_fall_back(service, context) and is_moving(desired, observed)
+        left = left_behind(desired, observed, self._now())
+        moving = may_fall_back(service, context) and is_moving(desired, observed, self._now())
         leaving = tuple({str(each): each for each in offered(context) if str(each) in left}.values())
         if moving or leaving:
             context = replace(context, moving=moving, leaving=leaving)
@@ -205,12 +209,13 @@ class Reconciler:
             raise Transient(f"{name} is being deleted: its children are left as they are")
 
     def _next_look(self, wish: Wish, applied: Applied) -> float | None:
-        """From what failed, and from the end of a pause."""
-        again = next_look(applied)
-        if not wish.paused or wish.pause is None:
-            return again
-        end = max((wish.pause.until - self._now()).total_seconds(), 0.0)
-        return end if again is None else min(again, end)
+        """From what failed, from the end of a pause, and while the edge gets its time: none of them is an event."""
+        looks = [again] if (again := next_look(applied)) is not None else []
+        if wish.paused and wish.pause is not None:
+            looks.append(max((wish.pause.until - self._now()).total_seconds(), 0.0))
+        if wish.context.moving or wish.context.leaving:
+            looks.append(_MOVING_SECONDS)
+        return min(looks, default=None)
 
     async def _write_status(self, body: Body, status: dict[str, Any]) -> bool:
         """At most one write, and only for the very state that the pass has seen: a late result marks nothing newer.

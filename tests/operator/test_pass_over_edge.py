@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from productionservice.children import BuildContext
 from productionservice.engine.answers import NotFound
 from productionservice.errors import Rejected
+from productionservice.status.conditions import timestamp
 from tests.operator.test_reconcile import KEY, Pass
 
 ROUTES = ("Gateway", "HTTPRoute")
@@ -35,10 +37,11 @@ def there(world: Pass) -> set[str]:
     return {f"{kind} {name}" for kind, name in world.cluster.objects if kind in EDGE}
 
 
-def say(world: Pass, kind: str, name: str, status: str = "True") -> None:
+def say(world: Pass, kind: str, name: str, status: str = "True", *, since: str = "") -> None:
     """What the edge says of an object."""
     types = ("Accepted", "ResolvedRefs") if kind == "HTTPRoute" else ("Accepted", "Programmed")
-    said = [{"type": type_, "status": status, "reason": "Said", "message": "no"} for type_ in types]
+    when = {"lastTransitionTime": since} if since else {}
+    said = [{"type": type_, "status": status, "reason": "Said", "message": "no", **when} for type_ in types]
     body: dict[str, Any] = world.cluster.objects[kind, name]
     body["status"] = {"parents": [{"conditions": said}]} if kind == "HTTPRoute" else {"conditions": said}
     stored = world.cluster.store(kind, body, uid=body["metadata"]["uid"])
@@ -79,6 +82,23 @@ async def test_once_there_is_gateway_api_it_moves_without_a_gap(world: Pass) -> 
     say(world, "Gateway", "catalog")
     await world.reconcile(KEY)
     assert there(world) == both - {"Ingress catalog"}
+
+
+async def test_the_ingress_stays_until_the_edge_had_its_time(world: Pass) -> None:
+    """Taken up is what the edge says before all of it leads there."""
+    world.edit(expose=EXPOSE)
+    await world.reconcile(KEY)
+    install(world)
+    await world.reconcile(KEY)
+    say(world, "HTTPRoute", "catalog", since=timestamp(world.now))
+    world.now += timedelta(seconds=9)
+    again = await world.reconcile(KEY)
+    assert there(world) == {"Ingress catalog", "HTTPRoute catalog"}
+    assert again is not None, "no event will tell that the time is over"
+
+    world.now += timedelta(seconds=1)
+    assert await world.reconcile(KEY) is None
+    assert there(world) == {"HTTPRoute catalog"}
 
 
 async def test_a_route_of_another_wish_counts_for_nothing(world: Pass) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any, cast
 
 import pytest
@@ -12,6 +13,7 @@ from productionservice.children.context import EdgeGateway, Pods
 from productionservice.engine.client import Client
 from productionservice.engine.events import Recorder
 from productionservice.reconcile import Reconciler
+from productionservice.status.conditions import timestamp
 from tests.operator.test_reconcile import KEY, Pass
 
 PUBLIC = EdgeGateway()
@@ -45,7 +47,9 @@ def let_in(world: Pass) -> set[str]:
     return names - {"monitoring"}
 
 
-def say(world: Pass, *gateways: EdgeGateway, name: str = "catalog", status: str = "True") -> None:
+def say(
+    world: Pass, *gateways: EdgeGateway, name: str = "catalog", status: str = "True", since: str = ""
+) -> None:
     """What these Gateways say of the newest route; the others say what they said of an older one."""
     body = world.cluster.objects["HTTPRoute", name]
     before = (body.get("status") or {}).get("parents", [])
@@ -54,7 +58,7 @@ def say(world: Pass, *gateways: EdgeGateway, name: str = "catalog", status: str 
     said = [
         {"parentRef": {"namespace": each.namespace, "name": each.name}, "conditions": conditions}
         for each in gateways
-        for conditions in [_conditions(status, generation)]
+        for conditions in [_conditions(status, generation, since)]
     ]
     named = [each["parentRef"] for each in said]
     body["status"] = {"parents": [*said, *(each for each in of_old if each["parentRef"] not in named)]}
@@ -63,8 +67,9 @@ def say(world: Pass, *gateways: EdgeGateway, name: str = "catalog", status: str 
     )
 
 
-def _conditions(status: str, generation: int) -> list[dict[str, Any]]:
+def _conditions(status: str, generation: int, since: str = "") -> list[dict[str, Any]]:
     said = {"status": status, "reason": "Said", "message": "no", "observedGeneration": generation}
+    said |= {"lastTransitionTime": since} if since else {}
     return [{"type": type_, **said} for type_ in ("Accepted", "ResolvedRefs")]
 
 
@@ -88,7 +93,7 @@ async def test_the_old_gateway_leads_to_it_until_the_new_one_does(world: Pass) -
     found = world.condition("Exposed")
     assert (found["status"], found["reason"]) == ("Unknown", "Exposing")
     assert found["message"] == (
-        "Gateway inside/internal has not taken up its routes yet; until then by Gateway edge/public"
+        "Gateway inside/internal is taking up its routes; until then by Gateway edge/public"
     )
 
     say(world, PUBLIC, INTERNAL)
@@ -97,6 +102,20 @@ async def test_the_old_gateway_leads_to_it_until_the_new_one_does(world: Pass) -
     say(world, INTERNAL)
     await world.reconcile(KEY)
     assert world.condition("Exposed")["message"].endswith("by Gateway inside/internal")
+
+
+async def test_the_new_gateway_gets_its_time_after_it_says_that_it_leads_to_it(world: Pass) -> None:
+    await exposed(world, {"hosts": HOSTS}, PUBLIC)
+    world.edit(expose=to(INTERNAL))
+    await world.reconcile(KEY)
+    say(world, PUBLIC, INTERNAL, since=timestamp(world.now))
+    world.now += timedelta(seconds=9)
+    assert await world.reconcile(KEY) is not None
+    assert parents(world) == ["inside/internal", "edge/public"]
+
+    world.now += timedelta(seconds=1)
+    await world.reconcile(KEY)
+    assert parents(world) == ["inside/internal"]
 
 
 async def test_one_that_refuses_the_route_leaves_the_old_one_at_work_and_is_told(world: Pass) -> None:

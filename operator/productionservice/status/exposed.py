@@ -97,7 +97,7 @@ def _by_the_next(given: StatusInput) -> Finding | None:
     if not given.context.leaving:
         return None
     gateway = gateway_of(given.service, given.context)
-    return in_progress(EXPOSED, Reason.EXPOSING, f"Gateway {gateway} has not taken up its routes yet")
+    return in_progress(EXPOSED, Reason.EXPOSING, f"Gateway {gateway} is taking up its routes")
 
 
 def _has_certificate(given: StatusInput) -> bool:
