@@ -16,6 +16,14 @@ from typing import Any
 import httpx
 
 ROOT = Path(__file__).parents[2]
+AT_ONCE = {
+    "SERVICE_PORT": "0",
+    "SERVICE_ADMIN_PORT": "0",
+    "SERVICE_HOST": "127.0.0.1",
+    "SERVICE_PROPAGATION_SECONDS": "0",
+    "SERVICE_QUIET_SECONDS": "0",
+}
+"""Settings of a service on free ports of loopback that leaves as soon as it is told to."""
 _START_SECONDS = 60  # generous: the machine may be busy; the start-up time has its own test
 
 

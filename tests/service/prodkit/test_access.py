@@ -11,16 +11,7 @@ import pytest
 
 from prodkit.access import AccessLog
 from tests.service.clients import connect, request
-from tests.service.processes import run_service
-
-ENV = {
-    "SERVICE_PORT": "0",
-    "SERVICE_ADMIN_PORT": "0",
-    "SERVICE_HOST": "127.0.0.1",
-    "SERVICE_PROPAGATION_SECONDS": "0",
-    "SERVICE_QUIET_SECONDS": "0",
-}
-
+from tests.service.processes import AT_ONCE, run_service
 
 # Asked twice to leave right behind the last byte of an answer, before the application has returned.
 ENDED_IN_BETWEEN = """
@@ -47,7 +38,7 @@ run(app)
 
 async def test_a_second_signal_does_not_come_between_an_answer_and_its_line(tmp_path: Path) -> None:
     async with (
-        run_service("-c", ENDED_IN_BETWEEN, log=tmp_path / "log", env=ENV) as service,
+        run_service("-c", ENDED_IN_BETWEEN, log=tmp_path / "log", env=AT_ONCE) as service,
         connect(("127.0.0.1", service.port)) as connection,
     ):
         connection.send(request("/end", headers="X-Request-ID: last\r\n"))
@@ -58,7 +49,7 @@ async def test_a_second_signal_does_not_come_between_an_answer_and_its_line(tmp_
 
 @pytest.mark.parametrize("signals", [1, 2], ids=["drained", "ended at once"])
 async def test_every_answer_has_its_line(tmp_path: Path, signals: int) -> None:
-    env = ENV | {"SERVICE_PROPAGATION_SECONDS": "600"} if signals == 2 else ENV
+    env = AT_ONCE | {"SERVICE_PROPAGATION_SECONDS": "600"} if signals == 2 else AT_ONCE
     async with (
         run_service("-m", "tests.service.drain_app", log=tmp_path / "log", env=env) as service,
         connect(("127.0.0.1", service.port)) as connection,

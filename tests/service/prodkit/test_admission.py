@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.service.clients import connect, request
-from tests.service.processes import eventually, run_service
+from tests.service.processes import AT_ONCE, eventually, run_service
 
 # A limit that is full from the start: nothing but critical paths gets in.
 APP = """
@@ -34,18 +34,11 @@ async def echo() -> str:
 
 run(app)
 """
-ENV = {
-    "SERVICE_PORT": "0",
-    "SERVICE_ADMIN_PORT": "0",
-    "SERVICE_HOST": "127.0.0.1",
-    "SERVICE_PROPAGATION_SECONDS": "0",
-    "SERVICE_QUIET_SECONDS": "0",
-}
 
 
 async def test_a_refusal_is_a_problem_with_the_callers_id_and_keeps_the_connection(tmp_path: Path) -> None:
     async with (
-        run_service("-c", APP, log=tmp_path / "log", env=ENV) as service,
+        run_service("-c", APP, log=tmp_path / "log", env=AT_ONCE) as service,
         connect(("127.0.0.1", service.port)) as connection,
     ):
         connection.send(request("/echo", method="POST", body=b"x" * 5000, headers="X-Request-ID: mine\r\n"))
@@ -77,7 +70,7 @@ async def test_a_refusal_is_a_problem_with_the_callers_id_and_keeps_the_connecti
 
 async def test_expecting_clients_get_the_refusal_instead_of_a_go_ahead(tmp_path: Path) -> None:
     async with (
-        run_service("-c", APP, log=tmp_path / "log", env=ENV) as service,
+        run_service("-c", APP, log=tmp_path / "log", env=AT_ONCE) as service,
         connect(("127.0.0.1", service.port)) as connection,
     ):
         head = b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\nExpect: 100-continue\r\n\r\n"
@@ -89,7 +82,7 @@ async def test_expecting_clients_get_the_refusal_instead_of_a_go_ahead(tmp_path:
 async def test_a_connection_that_was_served_is_refused_like_a_new_one(tmp_path: Path) -> None:
     """It takes a shorter way to the same answer."""
     async with (
-        run_service("-c", APP, log=tmp_path / "log", env=ENV) as service,
+        run_service("-c", APP, log=tmp_path / "log", env=AT_ONCE) as service,
         connect(("127.0.0.1", service.port)) as connection,
     ):
         for identity in ("new", "used"):
@@ -113,7 +106,7 @@ async def test_a_connection_that_was_served_is_refused_like_a_new_one(tmp_path: 
 
 async def test_a_refusal_closes_where_the_client_asks_for_it(tmp_path: Path) -> None:
     async with (
-        run_service("-c", APP, log=tmp_path / "log", env=ENV) as service,
+        run_service("-c", APP, log=tmp_path / "log", env=AT_ONCE) as service,
         connect(("127.0.0.1", service.port)) as connection,
     ):
         connection.send(request("/vital"))
@@ -155,7 +148,7 @@ run(app)
 
 async def test_a_hundred_callers_of_one_cold_key_are_all_served(tmp_path: Path) -> None:
     async with (
-        run_service("-c", COLD_APP, log=tmp_path / "log", env=ENV) as service,
+        run_service("-c", COLD_APP, log=tmp_path / "log", env=AT_ONCE) as service,
         contextlib.AsyncExitStack() as stack,
     ):
         address = ("127.0.0.1", service.port)
@@ -209,7 +202,7 @@ async def test_who_waited_too_long_for_the_first_turn_is_refused_instead_of_serv
     tmp_path: Path,
 ) -> None:
     async with run_service(
-        "-c", LATE_APP, log=tmp_path / "log", env=ENV | {"FOLDER": str(tmp_path)}
+        "-c", LATE_APP, log=tmp_path / "log", env=AT_ONCE | {"FOLDER": str(tmp_path)}
     ) as service:
         holder, first, second = connections = [HTTPConnection("127.0.0.1", service.port) for _ in range(3)]
         for connection in connections:  # accepted
@@ -242,7 +235,7 @@ async def test_nobody_works_for_callers_that_have_gone_while_the_loop_was_held(
     tmp_path: Path, *, known: bool
 ) -> None:
     async with run_service(
-        "-m", "tests.service.drain_app", log=tmp_path / "log", env=ENV | {"FOLDER": str(tmp_path)}
+        "-m", "tests.service.drain_app", log=tmp_path / "log", env=AT_ONCE | {"FOLDER": str(tmp_path)}
     ) as service:
 
         async def count(series: str) -> float:

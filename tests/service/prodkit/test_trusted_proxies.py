@@ -7,15 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.service.clients import connect, request
-from tests.service.processes import eventually, run_service
-
-ENV = {
-    "SERVICE_PORT": "0",
-    "SERVICE_ADMIN_PORT": "0",
-    "SERVICE_HOST": "127.0.0.1",
-    "SERVICE_PROPAGATION_SECONDS": "0",
-    "SERVICE_QUIET_SECONDS": "0",
-}
+from tests.service.processes import AT_ONCE, eventually, run_service
 
 
 @pytest.mark.parametrize(
@@ -35,7 +27,7 @@ ENV = {
 async def test_only_a_trusted_proxy_says_who_the_caller_is(
     tmp_path: Path, trusted: str, told: str, logged: str
 ) -> None:
-    env = ENV | {"SERVICE_TRUSTED_PROXIES": trusted}
+    env = AT_ONCE | {"SERVICE_TRUSTED_PROXIES": trusted}
     async with run_service("-m", "tests.service.drain_app", log=tmp_path / "log", env=env) as service:
         async with connect(("127.0.0.1", service.port)) as connection:
             connection.send(request("/fast", headers=f"X-Forwarded-For: {told}\r\n"))
